@@ -1,0 +1,1 @@
+"""Classes that ElastAlert2 loads by dotted path; they need nothing but requests."""

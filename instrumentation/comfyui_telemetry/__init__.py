@@ -1,0 +1,1 @@
+"""Telemetry for ComfyUI services: JSON logs, traces and metrics."""

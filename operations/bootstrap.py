@@ -1,0 +1,111 @@
+"""Make the checkout's ``.venv`` from the lock file; standard library only.
+
+``make`` runs this before anything else, with whatever Python the machine has. The heavy part, the
+locked dependencies, goes into an environment of its own in the cache folder, keyed by the lock
+file's hash, so that a second checkout (or a fresh clone in CI) is ready in seconds. ``.venv`` in
+the checkout then holds this project alone and looks through to that environment.
+
+Every step may be interrupted and run again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "locks" / "development.txt"
+COMPLETE = "complete"
+
+# Stand-alone modules of the package: they import nothing that is not in the standard library.
+sys.path.insert(0, str(ROOT / "operations"))
+
+from ddcolor_operations.doctor import print_missing, python_problem  # noqa: E402
+from ddcolor_operations.layout import cache_dir  # noqa: E402
+
+
+def main() -> int:
+    """Prepare ``.venv``; return the process's exit code."""
+    problem = python_problem()
+    if problem:
+        print(problem, file=sys.stderr)
+        return 2
+    print_missing()
+    try:
+        dependencies = ensure_dependencies()
+        ensure_checkout_environment(dependencies)
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run the same command again to go on from here.", file=sys.stderr)
+        return 130
+    except subprocess.CalledProcessError as error:
+        print(
+            f"Set-up failed: {error.cmd[0]} ended with code {error.returncode}; its output is"
+            " above. Run the same command again once the cause is mended.",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def ensure_dependencies() -> Path:
+    """Return the locked environment's folder, installing it when it is not complete."""
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache_dir() / "python" / f"{version}-{digest}"
+    if (folder / COMPLETE).exists():
+        return folder
+    started = time.monotonic()
+    print(f"Installing the locked Python packages into {folder} ...", flush=True)
+    create_environment(folder, with_pip=True)
+    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-compile"]
+    install += ["--require-hashes", "--no-deps", "-r", str(LOCK)]
+    subprocess.run(install, check=True)
+    (folder / COMPLETE).touch()
+    print(f"Python packages ready after {time.monotonic() - started:.0f} s.", flush=True)
+    return folder
+
+
+def ensure_checkout_environment(dependencies: Path) -> None:
+    """Make ``.venv`` look through to ``dependencies`` and hold this project (editable)."""
+    folder = ROOT / ".venv"
+    # A moved checkout or another interpreter makes the environment stale as well as a new lock.
+    sources = (ROOT / "pyproject.toml").read_bytes()
+    stamp = f"{ROOT}\n{dependencies}\n{hashlib.sha256(sources).hexdigest()}\n"
+    marker = folder / COMPLETE
+    if marker.exists() and marker.read_text() == stamp:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    create_environment(folder, with_pip=False)
+    site_packages = Path("lib") / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site_packages /= "site-packages"
+    link = folder / site_packages / "locked_dependencies.pth"
+    link.write_text(f"{dependencies / site_packages}\n")
+    pip = [
+        str(dependencies / "bin" / "python"),
+        "-m",
+        "pip",
+        "--python",
+        str(folder / "bin/python"),
+    ]
+    pip += ["install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    subprocess.run(pip, check=True)
+    marker.write_text(stamp)
+
+
+def create_environment(folder: Path, *, with_pip: bool) -> None:
+    """Create a virtual environment; a half-made one from an interrupted run is made anew."""
+    if not (folder / "bin" / "python").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    venv.create(folder, with_pip=with_pip, symlinks=True, clear=False)
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

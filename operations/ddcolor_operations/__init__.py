@@ -1,0 +1,1 @@
+"""What an operator of the DDColor service runs: the native stack, alerts, set-up and checks."""

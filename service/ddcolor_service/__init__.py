@@ -1,0 +1,1 @@
+"""A photo restoration service: the DDColor network behind ComfyUI's API."""
