@@ -18,10 +18,14 @@ def project_root() -> Path:
 def cache_dir() -> Path:
     """Return the folder for what is downloaded or built once and shared by all checkouts.
 
-    ``DDCOLOR_OBS_CACHE`` overrides the XDG default ``~/.cache/ddcolor-observability``.
+    ``DDCOLOR_OBS_CACHE`` overrides the default: ``~/.cache/ddcolor-observability`` (XDG), and
+    ``/var/cache/ddcolor-observability`` for root, whose home is closed to the unprivileged user
+    that Elasticsearch has to run as.
     """
     named = os.environ.get("DDCOLOR_OBS_CACHE")
     if named:
         return Path(named).resolve()
+    if os.geteuid() == 0:
+        return Path("/var/cache/ddcolor-observability")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "ddcolor-observability"
