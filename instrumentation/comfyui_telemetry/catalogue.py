@@ -33,6 +33,8 @@ class Text:
 class ErrorKind:
     """One kind of fault.
 
+    ``action`` speaks to the operator. ``user_action`` speaks to the person who sent the photo, who
+    can neither open a trace nor restart a service; kinds that never reach that person have none.
     ``escalates`` says that three in a row without a success between them are of level 3. ``users``
     says that the cause lies in what a user sent, not in the service.
     """
@@ -42,6 +44,7 @@ class ErrorKind:
     level: Level
     title: Text
     action: Text
+    user_action: Text | None = None
     escalates: bool = False
     users: bool = False
 
@@ -57,6 +60,11 @@ _KINDS = (
             "Ask the user for the original JPG or PNG; if several users are hit at once, check the"
             " upload path and the disk.",
         ),
+        user_action=Text(
+            "请上传 JPG 或 PNG 原图;如果相册能打开这张照片,请另存为 JPG 后再试。",
+            "Upload the original JPG or PNG; if a photo app opens it, save it as JPG there and try"
+            " again.",
+        ),
         users=True,
     ),
     ErrorKind(
@@ -69,6 +77,10 @@ _KINDS = (
             "Ask the user to upload again; if it is frequent, check the proxy's time-outs and body"
             " size limit.",
         ),
+        user_action=Text(
+            "请重新上传;若仍不行,请换一份完整的原图。",
+            "Upload it again; if that does not help, use a complete copy of the original.",
+        ),
         users=True,
     ),
     ErrorKind(
@@ -80,6 +92,7 @@ _KINDS = (
             "请用户缩小照片后重试,或在配置中提高像素上限(先确认显存)。",
             "Ask the user for a smaller photo, or raise the pixel limit after checking the memory.",
         ),
+        user_action=Text("请把照片缩小后重新上传。", "Make the photo smaller and upload it again."),
         users=True,
     ),
     ErrorKind(
@@ -91,6 +104,11 @@ _KINDS = (
             "检查模型文件是否存在、完整且与版本相符,然后重新加载模型;必要时切换到备用实例。",
             "Check that the checkpoint is there, whole and of the right variant, then reload it;"
             " switch to the spare instance if need be.",
+        ),
+        user_action=Text(
+            "照片没有问题。请过几分钟重试;若仍失败,请把编号告诉管理员。",
+            "Your photo is fine. Try again in a few minutes; if it still fails, tell the operator"
+            " the number below.",
         ),
         escalates=True,
     ),
@@ -104,6 +122,10 @@ _KINDS = (
             "Lower the input size (person 480–672, building 960–1280) and free the memory; restart"
             " the service if it goes on.",
         ),
+        user_action=Text(
+            "请把尺寸调到建议范围内,或缩小照片后重试。",
+            "Choose a size within the advice or a smaller photo, then try again.",
+        ),
         escalates=True,
     ),
     ErrorKind(
@@ -116,6 +138,10 @@ _KINDS = (
             "Open the trace and read the failed node's exception; if a node or model was updated"
             " just now, roll it back first.",
         ),
+        user_action=Text(
+            "请重试一次;若仍失败,请把编号告诉管理员。",
+            "Try once more; if it still fails, tell the operator the number below.",
+        ),
         escalates=True,
     ),
     ErrorKind(
@@ -125,7 +151,11 @@ _KINDS = (
         Text("推理超时", "An inference took too long"),
         Text(
             "检查显卡占用、输入尺寸和排队情况;若连续出现,重启服务。",
-            "Check the GPU's load, the input size and the queue; restart the service if it goes on.",
+            "Check the GPU's load, the input size and the queue; restart the service if it goes"
+            " on.",
+        ),
+        user_action=Text(
+            "请选小一些的尺寸重试,或稍后再来。", "Try a smaller size, or come back later."
         ),
         escalates=True,
     ),
@@ -139,6 +169,10 @@ _KINDS = (
             "Reload the model and try again; if it goes on, check the checkpoint's sha256 and the"
             " autocast setting.",
         ),
+        user_action=Text(
+            "请重试一次;若仍失败,请把编号告诉管理员。",
+            "Try once more; if it still fails, tell the operator the number below.",
+        ),
         escalates=True,
     ),
     ErrorKind(
@@ -150,6 +184,10 @@ _KINDS = (
             "确认服务是否已自动重启;若反复退出,查看退出信号和最后的日志(常见原因:内存不足)。",
             "See whether it was restarted; if it keeps dying, read its exit signal and last log"
             " lines (memory is the usual cause).",
+        ),
+        user_action=Text(
+            "不用刷新页面,服务恢复后会自动继续。",
+            "Leave this page open: it goes on by itself once the service is back.",
         ),
     ),
     ErrorKind(
@@ -171,6 +209,7 @@ _KINDS = (
             "建议人物 480–672、建筑 960–1280,且为 32 的倍数。",
             "Use 480–672 for persons and 960–1280 for buildings, in steps of 32.",
         ),
+        user_action=Text("请把尺寸调到建议范围内。", "Choose a size within the advice."),
         users=True,
     ),
 )
