@@ -178,6 +178,17 @@ PART_EXIT = _attribute("ddcolor.part.exit", "string", "How the part ended.", "si
 PART_RESTARTS = _attribute("ddcolor.part.restarts", "int", "Restarts of the part so far.", 1)
 ALERT_ID = _attribute("ddcolor.alert.id", "string", "Deterministic id of the alert.", "3f2c…")
 ALERT_RULE = _attribute("ddcolor.alert.rule", "string", "Rule that fired.", "keyword_out_of_memory")
+ALERT_KIND = _attribute(
+    "ddcolor.alert.kind",
+    "string",
+    "Kind of the fault that the alert speaks of; not comfyui.error.kind, which only the record of"
+    " the fault itself carries, so that no rule counts an alert as a fault.",
+    "out_of_memory",
+)
+ALERT_LEVEL = _attribute("ddcolor.alert.level", "int", "Level of the alert, 1 to 3.", 2)
+ALERT_ATTEMPTS = _attribute(
+    "ddcolor.alert.attempts", "int", "Tries of the delivery so far.", 3, unit="{attempt}"
+)
 ALERT_CHANNEL = _attribute("ddcolor.alert.channel", "string", "Channel of a delivery.", "wecom")
 ALERT_STATUS = _attribute(
     "ddcolor.alert.status",
