@@ -1,0 +1,1 @@
+"""Elasticsearch and the collectors: how they are started, set up and read."""
