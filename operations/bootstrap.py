@@ -23,20 +23,21 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "locks" / "development.txt"
 COMPLETE = "complete"
 
+if sys.version_info < (3, 11):  # noqa: UP036 -- make runs this with whatever python3 is there
+    sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")
+
 # Stand-alone modules of the package: they import nothing that is not in the standard library.
 sys.path.insert(0, str(ROOT / "operations"))
 
-from ddcolor_operations.doctor import print_missing, python_problem  # noqa: E402
+from ddcolor_operations.doctor import print_missing  # noqa: E402
 from ddcolor_operations.layout import cache_dir  # noqa: E402
 
 
 def main() -> int:
     """Prepare ``.venv``; return the process's exit code."""
-    problem = python_problem()
-    if problem:
-        print(problem, file=sys.stderr)
+    if print_missing():
+        print("Install these and run the same command again.", file=sys.stderr)
         return 2
-    print_missing()
     try:
         dependencies = ensure_dependencies()
         ensure_checkout_environment(dependencies)

@@ -1,17 +1,126 @@
-"""Name what this machine lacks, with the command that installs it. Standard library only."""
+"""Name what this machine lacks, with the command that installs it.
+
+Standard library only: it runs before anything is installed.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import shutil
+import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ddcolor_operations.toolchain.elastalert import find_python
+from ddcolor_operations.toolchain.errors import ToolchainError
+from ddcolor_operations.toolchain.java import find_java, java_version
+
+_GO_MINIMUM = (1, 25)
 
 
-def python_problem() -> str | None:
-    """Return what is wrong with the running interpreter, or None."""
-    if sys.version_info >= (3, 11):
+@dataclass(frozen=True)
+class Finding:
+    """One tool that the native stack needs: what was found, and how to get it if it was not."""
+
+    tool: str
+    purpose: str
+    found: str | None
+    install: str
+    required: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at everything the native stack needs from the machine."""
+    return [
+        Finding(tool, purpose, _found(check), install, required)
+        for tool, purpose, check, install, required in _NEEDS
+    ]
+
+
+def print_missing() -> bool:
+    """Print each required tool that is missing with its command; return whether any is."""
+    missing = [item for item in examine() if item.found is None and item.required]
+    if missing:
+        print("Missing on this machine (Debian and Ubuntu commands):", file=sys.stderr)
+    for item in missing:
+        print(f"  {item.tool} ({item.purpose}):\n      {item.install}", file=sys.stderr)
+    return bool(missing)
+
+
+def _found(check: Callable[[], str | None]) -> str | None:
+    try:
+        return check()
+    except (ToolchainError, OSError, subprocess.SubprocessError):
         return None
-    found = ".".join(map(str, sys.version_info[:3]))
-    return f"Python 3.11 or newer is needed, this is {found}: make PYTHON=python3.12 ..."
 
 
-def print_missing() -> None:
-    """Print the machine's missing tools."""
+def _python() -> str | None:
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+def _venv() -> str | None:
+    return "yes" if importlib.util.find_spec("ensurepip") else None
+
+
+def _elastalert_python() -> str | None:
+    return str(find_python())
+
+
+def _java() -> str | None:
+    java = find_java()
+    return f"{java_version(java)} ({java})"
+
+
+def _on_path(name: str) -> Callable[[], str | None]:
+    return lambda: shutil.which(name)
+
+
+def _go() -> str | None:
+    shown = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"go(\d+)\.(\d+)", shown)
+    if match is None or (int(match[1]), int(match[2])) < _GO_MINIMUM:
+        return None
+    return shown.split()[2].removeprefix("go")
+
+
+_NEEDS: tuple[tuple[str, str, Callable[[], str | None], str, bool], ...] = (
+    ("Python >= 3.11", "everything", _python, "apt-get install python3", True),
+    ("Python venv", "virtual environments", _venv, "apt-get install python3-venv", True),
+    (
+        "Python 3.12 or 3.13",
+        "ElastAlert2",
+        _elastalert_python,
+        "apt-get install python3.13 python3.13-venv   (or: pyenv install 3.13)",
+        True,
+    ),
+    ("JDK >= 21", "Elasticsearch", _java, "apt-get install openjdk-21-jdk-headless", True),
+    ("Maven", "fetching Elasticsearch", _on_path("mvn"), "apt-get install maven", True),
+    (
+        f"Go >= {_GO_MINIMUM[0]}.{_GO_MINIMUM[1]}",
+        "building the collectors",
+        _go,
+        "apt-get install golang   (or https://go.dev/dl)",
+        True,
+    ),
+    (
+        "setpriv",
+        "starting the parts of the stack",
+        _on_path("setpriv"),
+        "apt-get install util-linux",
+        True,
+    ),
+    (
+        "Chromium",
+        "browser tests only",
+        _on_path("chromium"),
+        "apt-get install chromium fonts-noto-cjk",
+        False,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The commands of ``ddcolor-obs`` that belong to no part of their own."""
