@@ -126,16 +126,8 @@ class StackConfig:
 
 
 def default_state() -> Path:
-    """Return the checkout's ``.state/default``, or a folder in /var/lib where that is closed.
-
-    Elasticsearch refuses root and then runs as an unprivileged user, who cannot reach a folder
-    below a closed one such as /root.
-    """
-    folder = project_root() / ".state" / "default"
-    closed = any(parent.exists() and not parent.stat().st_mode & 0o001 for parent in folder.parents)
-    if os.geteuid() == 0 and closed:
-        return Path("/var/lib/ddcolor-observability/default")
-    return folder
+    """Return the folder of the checkout's own stack."""
+    return project_root() / ".state" / "default"
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
