@@ -93,6 +93,13 @@ SERVICE_INSTANCE_ID = _attribute(
 LOG_RECORD_UID = _attribute(
     "log.record.uid", "string", "Identifies one log record for ever.", "01JD3Z7K0V8Q6T1B9M4X2C5N7P"
 )
+SCOPE_NAME = _attribute(
+    "otel.scope.name",
+    "string",
+    "Logger or tracer that made the record.",
+    "ddcolor_service.http",
+    stability="stable",
+)
 EVENT_NAME = _attribute("event.name", "string", "The kind of a log event.", "comfyui.node.finished")
 ERROR_TYPE = _attribute(
     "error.type",
@@ -199,8 +206,19 @@ ALERT_STATUS = _attribute(
 ALERT_HELD_BACK = _attribute(
     "ddcolor.alert.held_back", "int", "Alerts held back since the last message.", 4
 )
+ALERTING_RULES = _attribute("ddcolor.alerting.rules", "int", "Alert rules that run.", 12)
+ALERTING_CYCLE = _attribute(
+    "ddcolor.alerting.cycle_s", "double", "Time of one round of all alert rules.", 1.1, unit="s"
+)
 TELEMETRY_DROPPED = _attribute(
     "comfyui.telemetry.dropped", "int", "Records or spans lost since the last report.", 12
+)
+
+TELEMETRY_REASON = _attribute(
+    "comfyui.telemetry.reason", "string", "Why telemetry is lost or limited.", "span_queue_full"
+)
+TELEMETRY_LEFT_OUT = _attribute(
+    "comfyui.telemetry.left_out", "int", "Attributes left out of an overfull record.", 3
 )
 
 # --- Events -------------------------------------------------------------------------------------
@@ -225,6 +243,11 @@ EVENT_PART_STOPPED = _event("ddcolor.part.stopped", "A part of the stack was sto
 EVENT_ALERT_ACCEPTED = _event("ddcolor.alert.accepted", "The notifier took an alert.")
 EVENT_ALERT_HELD_BACK = _event("ddcolor.alert.held_back", "An alert joined an open one.")
 EVENT_ALERT_DELIVERED = _event("ddcolor.alert.delivered", "A channel confirmed a message.")
+EVENT_ALERT_RAISED = _event("ddcolor.alert.raised", "A rule matched; the notifier has its alert.")
+EVENT_ALERT_REFUSED = _event("ddcolor.alert.refused", "The notifier called an alert unusable.")
+EVENT_ALERTING_STARTED = _event("ddcolor.alerting.started", "The alert rules begin to run.")
+EVENT_ALERTING_HEARTBEAT = _event("ddcolor.alerting.heartbeat", "All alert rules ran.")
+EVENT_ALERTING_STOPPED = _event("ddcolor.alerting.stopped", "The alert rules were told to stop.")
 EVENT_ALERT_FAILED = _event("ddcolor.alert.failed", "A delivery failed and is retried, or is dead.")
 
 # --- Metrics ------------------------------------------------------------------------------------
