@@ -1,0 +1,187 @@
+"""Rule type: N failures in a row of one key, with no success between them.
+
+ElastAlert2's ``frequency`` cannot tell F F S F F F from F F F, and forgets what it has counted when
+it restarts. Here a streak's length is a property of the documents: when a key is met for the first
+time in this process, the failures since its last success are read from Elasticsearch, so a restart
+in the middle of a streak neither loses it nor counts it twice.
+
+.. code-block:: yaml
+
+    type: ddcolor_alerts.consecutive.ConsecutiveFailures
+    threshold: 3                                    # fires at the 3rd, 6th, 9th ... in a row
+    query_key: resource.attributes.service.name     # a streak of its own for each value
+    failure: {attributes.comfyui.prompt.outcome: failed}
+    success: {attributes.comfyui.prompt.outcome: success}
+
+A document that is neither, or that the rule's filter does not let through, neither lengthens nor
+ends a streak.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+# The client's exceptions as ElastAlert2's pinned version of it has them.
+from elastalert.elastalert import ElasticsearchException
+from elastalert.ruletypes import RuleType
+from elastalert.util import EAException, dt_to_ts, elasticsearch_client, hashable, lookup_es_key
+
+from ddcolor_alerts.alert import RECORD_UID
+
+_LOG = logging.getLogger("ddcolor_alerts.consecutive")
+
+_PAGE = 100
+
+Event = Mapping[str, Any]
+
+
+class FieldMatcher:
+    """Field names with the value, or the list of values, that each must have."""
+
+    def __init__(self, spec: object, option: str) -> None:
+        if not isinstance(spec, dict) or not spec:
+            raise EAException(f"{option}: give one or more fields with their values")
+        self._wanted = {
+            str(field): [str(item) for item in (values if isinstance(values, list) else [values])]
+            for field, values in spec.items()
+        }
+
+    def __call__(self, event: Event) -> bool:
+        """Return whether ``event`` has one of the wanted values in every field."""
+        return all(
+            str(lookup_es_key(event, field)) in values for field, values in self._wanted.items()
+        )
+
+    def query(self) -> dict[str, Any]:
+        """Return the same condition as an Elasticsearch query."""
+        terms = [{"terms": {field: values}} for field, values in self._wanted.items()]
+        return {"bool": {"filter": terms}}
+
+
+class History(Protocol):
+    """Reads what happened before a moment."""
+
+    def outcomes_before(self, key: str, moment: datetime) -> Iterator[Event]:
+        """Yield failures and successes of ``key`` up to ``moment``, the newest first."""
+
+
+class ElasticsearchHistory:
+    """The documents that the rule's own filter lets through, page by page."""
+
+    def __init__(self, rule: Mapping[str, Any], failure: FieldMatcher, success: FieldMatcher):
+        self._rule = rule
+        self._outcomes = {"bool": {"should": [failure.query(), success.query()]}}
+        self._client: Any = None
+
+    def outcomes_before(self, key: str, moment: datetime) -> Iterator[Event]:
+        """Yield documents, the newest first; raises ElasticsearchException."""
+        if self._client is None:
+            self._client = elasticsearch_client(self._rule)
+        time_field = self._rule["timestamp_field"]
+        body: dict[str, Any] = {
+            "size": _PAGE,
+            "query": {
+                "bool": {
+                    "filter": [
+                        *(part.get("query", part) for part in self._rule["filter"]),
+                        {"term": {self._rule["query_key"]: key}},
+                        {"range": {time_field: {"lte": dt_to_ts(moment)}}},
+                        self._outcomes,
+                    ]
+                }
+            },
+            # Documents of one bulk request share a millisecond; their uids are in time order.
+            "sort": [
+                {time_field: {"order": "desc"}},
+                {RECORD_UID: {"order": "desc", "unmapped_type": "keyword"}},
+            ],
+        }
+        while True:
+            found = self._client.search(
+                index=self._rule["index"], body=body, ignore_unavailable=True
+            )["hits"]["hits"]
+            yield from (hit["_source"] for hit in found)
+            if len(found) < _PAGE:
+                return
+            body["search_after"] = found[-1]["sort"]
+
+
+class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no types
+    """Matches at every ``threshold``-th failure in a row; see the module's text."""
+
+    required_options = frozenset({"failure", "success", "threshold", "query_key"})
+
+    def __init__(self, rules: dict[str, Any], args: object = None) -> None:
+        super().__init__(rules, args)
+        self._threshold = rules["threshold"]
+        if not isinstance(self._threshold, int) or self._threshold < 2:
+            raise EAException(f"threshold: {self._threshold!r} is not a whole number above 1")
+        self._failure = FieldMatcher(rules["failure"], "failure")
+        self._success = FieldMatcher(rules["success"], "success")
+        self._streaks: dict[str, int] = {}
+        self._waiting: list[tuple[Event, datetime]] = []
+        self.history: History = ElasticsearchHistory(rules, self._failure, self._success)
+
+    def add_data(self, data: list[dict[str, Any]]) -> None:
+        """Take new documents, the oldest first."""
+        # Everything up to the start of this query is history; what is after it comes here.
+        start = self.rules.get("starttime") or _time_of(self.rules, data[0])
+        self._waiting.extend((event, start) for event in _in_order(data))
+        try:
+            self._work()
+        except ElasticsearchException as error:
+            # ElastAlert2 has ticked these documents off already, so they wait here.
+            _LOG.warning("Rule %s waits for its history: %s", self.rules["name"], error)
+
+    def garbage_collect(self, timestamp: datetime) -> None:
+        """Finish what waited; raises EAException, so that this run does not count as done."""
+        del timestamp
+        try:
+            self._work()
+        except ElasticsearchException as error:
+            raise EAException(f"the history cannot be read: {error}") from error
+
+    def get_match_str(self, match: Event) -> str:
+        """Return one sentence for ElastAlert2's own texts."""
+        return f"{match.get('consecutive_failures')} failures in a row\n"
+
+    def _work(self) -> None:
+        while self._waiting:
+            event, start = self._waiting[0]
+            failed, succeeded = self._failure(event), self._success(event)
+            if failed or succeeded:
+                key = str(hashable(lookup_es_key(event, self.rules["query_key"])))
+                if key not in self._streaks:
+                    self._streaks[key] = self._failures_before(key, start)
+                self._streaks[key] = self._streaks[key] + 1 if failed else 0
+                streak = self._streaks[key]
+                if failed and streak % self._threshold == 0:
+                    self.add_match({**event, "consecutive_failures": streak})
+            self._waiting.pop(0)
+
+    def _failures_before(self, key: str, moment: datetime) -> int:
+        failures = 0
+        for event in self.history.outcomes_before(key, moment):
+            if self._success(event):
+                break
+            failures += 1
+        return failures
+
+
+def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort by the records' uids, which follow the time at which things happened.
+
+    The time of ingest, by which Elasticsearch sorted them, is the same for a whole bulk request.
+    """
+    uids = [lookup_es_key(event, RECORD_UID) for event in data]
+    if None in uids:
+        return data
+    return [event for _, event in sorted(zip(uids, data, strict=True), key=lambda pair: pair[0])]
+
+
+def _time_of(rules: Mapping[str, Any], event: Event) -> datetime:
+    moment: datetime = lookup_es_key(event, rules["timestamp_field"])
+    return moment
