@@ -61,7 +61,7 @@ _KINDS = (
             " upload path and the disk.",
         ),
         user_action=Text(
-            "请上传 JPG 或 PNG 原图;如果相册能打开这张照片,请另存为 JPG 后再试。",
+            "请上传 JPG 或 PNG 原图；如果相册能打开这张照片，请另存为 JPG 后再试。",
             "Upload the original JPG or PNG; if a photo app opens it, save it as JPG there and try"
             " again.",
         ),
@@ -78,7 +78,7 @@ _KINDS = (
             " size limit.",
         ),
         user_action=Text(
-            "请重新上传;若仍不行,请换一份完整的原图。",
+            "请重新上传；若仍不行，请换一份完整的原图。",
             "Upload it again; if that does not help, use a complete copy of the original.",
         ),
         users=True,
@@ -106,7 +106,7 @@ _KINDS = (
             " switch to the spare instance if need be.",
         ),
         user_action=Text(
-            "照片没有问题。请过几分钟重试;若仍失败,请把编号告诉管理员。",
+            "照片没有问题。请过几分钟重试；若仍失败，请把编号告诉管理员。",
             "Your photo is fine. Try again in a few minutes; if it still fails, tell the operator"
             " the number below.",
         ),
@@ -123,7 +123,7 @@ _KINDS = (
             " the service if it goes on.",
         ),
         user_action=Text(
-            "请把尺寸调到建议范围内,或缩小照片后重试。",
+            "请把尺寸调到建议范围内，或缩小照片后重试。",
             "Choose a size within the advice or a smaller photo, then try again.",
         ),
         escalates=True,
@@ -139,7 +139,7 @@ _KINDS = (
             " just now, roll it back first.",
         ),
         user_action=Text(
-            "请重试一次;若仍失败,请把编号告诉管理员。",
+            "请重试一次；若仍失败，请把编号告诉管理员。",
             "Try once more; if it still fails, tell the operator the number below.",
         ),
         escalates=True,
@@ -155,7 +155,7 @@ _KINDS = (
             " on.",
         ),
         user_action=Text(
-            "请选小一些的尺寸重试,或稍后再来。", "Try a smaller size, or come back later."
+            "请选小一些的尺寸重试，或稍后再来。", "Try a smaller size, or come back later."
         ),
         escalates=True,
     ),
@@ -170,7 +170,7 @@ _KINDS = (
             " autocast setting.",
         ),
         user_action=Text(
-            "请重试一次;若仍失败,请把编号告诉管理员。",
+            "请重试一次；若仍失败，请把编号告诉管理员。",
             "Try once more; if it still fails, tell the operator the number below.",
         ),
         escalates=True,
@@ -186,7 +186,7 @@ _KINDS = (
             " lines (memory is the usual cause).",
         ),
         user_action=Text(
-            "不用刷新页面,服务恢复后会自动继续。",
+            "不用刷新页面，服务恢复后会自动继续。",
             "Leave this page open: it goes on by itself once the service is back.",
         ),
     ),
