@@ -1,0 +1,145 @@
+"""DingTalk (钉钉) custom robot: markdown, signed afresh for each request, errcode checked."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from ddcolor_operations.notifier.channels.base import (
+    Blocked,
+    Delivered,
+    Format,
+    GiveUp,
+    Message,
+    Outcome,
+    Retry,
+)
+from ddcolor_operations.notifier.channels.http import Reply, post, robot_code
+from ddcolor_operations.notifier.secrets import Secret, SecretError
+from ddcolor_operations.notifier.settings import Section
+from ddcolor_operations.notifier.text import cut_bytes
+
+_REQUEST_LIMIT = 20_000
+_TITLE_LIMIT = 120
+#: Content refused as unsuitable, request too long, parameters missing: no later try can succeed.
+_HOPELESS = frozenset({430101, 430102, 430103, 430104, 460101, 40035, 400106})
+#: "Send too fast": the robot then refuses everything for ten minutes.
+_TOO_FAST = frozenset({130101, 410100})
+_BLOCKED_S = 600.0
+
+
+def sign(url: str, secret: str, timestamp_ms: int) -> str:
+    """Return ``url`` with timestamp and signature, in place of any that it already carries."""
+    digest = hmac.new(secret.encode(), f"{timestamp_ms}\n{secret}".encode(), hashlib.sha256)
+    signature = base64.b64encode(digest.digest()).decode()
+    parts = urlsplit(url)
+    query = [(k, v) for k, v in parse_qsl(parts.query) if k not in {"timestamp", "sign"}]
+    query += [("timestamp", str(timestamp_ms)), ("sign", signature)]
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+@dataclass(frozen=True, slots=True)
+class DingTalk:
+    """One robot. ``webhook`` is its whole URL as the robot's page shows it, token included."""
+
+    webhook: Secret
+    signing_secret: Secret | None
+    mention_mobiles: tuple[str, ...]
+    mention_users: tuple[str, ...]
+    mention_all: bool
+    mention_level: int
+    per_minute: int | None
+    timeout_s: float
+    proxy_from_env: bool
+
+    @classmethod
+    def from_section(cls, section: Section) -> DingTalk:
+        """Read one robot's settings."""
+        mention = section.section("mention")
+        robot = cls(
+            webhook=section.secret("webhook"),
+            signing_secret=(
+                section.secret("signing_secret") if section.has("signing_secret") else None
+            ),
+            mention_mobiles=mention.texts("mobiles"),
+            mention_users=mention.texts("users"),
+            mention_all=mention.boolean("all", default=False),
+            mention_level=mention.integer("level", 3, low=2, high=3),
+            per_minute=section.integer("per_minute", 20, low=1, high=20),
+            timeout_s=section.number("timeout_s", 10, low=0.1, high=120),
+            proxy_from_env=section.boolean("proxy_from_env", default=False),
+        )
+        mention.done()
+        return robot
+
+    @property
+    def format(self) -> Format:
+        """Return which templates its messages are made from."""
+        return "dingtalk"
+
+    @property
+    def limit(self) -> int:
+        """Return the most bytes of a text that surely fits a request, JSON escapes included."""
+        return _REQUEST_LIMIT // 2
+
+    async def send(self, message: Message) -> Outcome:
+        """Send one message."""
+        try:
+            url = self.webhook.reveal()
+            if self.signing_secret is not None:
+                url = sign(url, self.signing_secret.reveal(), int(time.time() * 1000))
+        except SecretError as error:
+            return Retry(str(error))
+        except ValueError:
+            return Retry("the webhook is not a URL: correct its secret")
+        reply = await post(
+            url,
+            self.payload(message),
+            headers={"Content-Type": "application/json"},
+            timeout_s=self.timeout_s,
+            proxy_from_env=self.proxy_from_env,
+        )
+        if not isinstance(reply, Reply):
+            return reply
+        answer = robot_code(reply)
+        if isinstance(answer, Retry):
+            return answer
+        code, text = answer
+        reason = f"errcode {code}: {text}"
+        if code == 0:
+            return Delivered()
+        if code in _TOO_FAST:
+            return Blocked(reason, _BLOCKED_S)
+        return GiveUp(reason) if code in _HOPELESS else Retry(reason)
+
+    def payload(self, message: Message) -> bytes:
+        """Return the request's body, of at most 20,000 bytes."""
+        limit = _REQUEST_LIMIT
+        while True:
+            data = self._encode(message, cut_bytes(message.body, limit))
+            if len(data) <= _REQUEST_LIMIT:
+                return data
+            limit -= len(data) - _REQUEST_LIMIT
+
+    def _encode(self, message: Message, text: str) -> bytes:
+        at: dict[str, object] = {}
+        if message.level >= self.mention_level:
+            names = [*self.mention_mobiles, *self.mention_users]
+            if names:
+                # DingTalk shows a mention in markdown only where the text names it too.
+                text += "\n\n" + " ".join(f"@{name}" for name in names)
+            at = {
+                "atMobiles": list(self.mention_mobiles),
+                "atUserIds": list(self.mention_users),
+                "isAtAll": self.mention_all,
+            }
+        title = cut_bytes(message.title, _TITLE_LIMIT)
+        return json.dumps(
+            {"msgtype": "markdown", "markdown": {"title": title, "text": text}, "at": at},
+            ensure_ascii=False,
+        ).encode()

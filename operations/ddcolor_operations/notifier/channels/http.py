@@ -1,0 +1,84 @@
+"""POST to a webhook without ever letting its address, which is a secret, into an error."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from ddcolor_operations.notifier.channels.base import Blocked, GiveUp, Retry
+from ddcolor_operations.notifier.text import clean
+
+_REPLY_LIMIT = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A 2xx answer; ``data`` is its JSON, None when it has none."""
+
+    data: Any
+
+
+async def post(
+    url: str,
+    body: bytes,
+    *,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    proxy_from_env: bool = False,
+    method: str = "POST",
+) -> Reply | Retry | GiveUp | Blocked:
+    """Send one request and class what happens. Never raises; follows no redirect.
+
+    A connection of its own for each request: messages are minutes apart, and a kept connection
+    that the far end has closed looks like a message of unknown fate.
+    """
+    timeout = aiohttp.ClientTimeout(total=timeout_s, connect=timeout_s / 2)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=proxy_from_env) as session,
+            session.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response,
+        ):
+            status = response.status
+            retry_after = response.headers.get("Retry-After", "")
+            content = await response.content.read(_REPLY_LIMIT)
+    # Texts of these exceptions hold the host or the whole URL: only their kind is told.
+    except (aiohttp.InvalidURL, ValueError):
+        return Retry("the webhook is not a URL: correct its secret")
+    except aiohttp.ConnectionTimeoutError:
+        return Retry("no connection within the time limit")
+    except TimeoutError:
+        return Retry("no answer within the time limit", maybe_sent=True)
+    except aiohttp.ClientConnectorCertificateError:
+        return Retry("the server's certificate is not trusted")
+    except aiohttp.ClientConnectorError as error:
+        reason = os.strerror(error.os_error.errno) if error.os_error.errno else "name or TLS"
+        return Retry(f"no connection: {reason}")
+    except (aiohttp.ClientError, OSError) as error:
+        return Retry(f"connection lost: {type(error).__name__}", maybe_sent=True)
+    if status == 429:
+        seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 60.0
+        return Blocked("HTTP 429", min(seconds, 3600.0))
+    if status == 413:
+        return GiveUp("HTTP 413: too large")
+    if not 200 <= status < 300:
+        # A gateway that gave up waiting cannot know whether the message arrived.
+        return Retry(f"HTTP {status}", maybe_sent=status == 504)
+    try:
+        return Reply(json.loads(content))
+    except ValueError:
+        return Reply(None)
+
+
+def robot_code(reply: Reply) -> tuple[int, str] | Retry:
+    """Return a robot's errcode and its cleaned errmsg: HTTP 200 alone means nothing."""
+    code = reply.data.get("errcode") if isinstance(reply.data, dict) else None
+    if isinstance(code, bool) or not isinstance(code, int):
+        return Retry("HTTP 200 without an errcode: not a robot's answer", maybe_sent=True)
+    return code, clean(reply.data.get("errmsg", ""), 200)

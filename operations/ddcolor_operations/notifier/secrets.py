@@ -1,0 +1,74 @@
+"""Secrets by reference: the configuration names where a secret lies, never what it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+#: Reads the secret that a reference names (a path, a variable, ...); raises SecretError.
+SecretReader = Callable[[str], str]
+
+
+class SecretError(Exception):
+    """A secret cannot be read; the text names the reference, never a value."""
+
+
+class Secret:
+    """Where one secret lies. It is read for each use, so a rotated secret needs no restart."""
+
+    __slots__ = ("_reader", "_reference", "_source")
+
+    def __init__(self, source: str, reference: str, reader: SecretReader) -> None:
+        self._source = source
+        self._reference = reference
+        self._reader = reader
+
+    def reveal(self) -> str:
+        """Return the value now; raises :class:`SecretError`."""
+        return self._reader(self._reference)
+
+    def __repr__(self) -> str:
+        return f"<Secret from {self._source} {self._reference}>"
+
+
+def readers(base: Path) -> dict[str, SecretReader]:
+    """Return the readers that need no set-up; relative paths of files start at ``base``."""
+
+    def from_file(reference: str) -> str:
+        path = base / reference
+        try:
+            value = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SecretError(
+                f"secret file {path}: {reason}: create it with mode 0600 and the value alone in it"
+            ) from None
+        if not value:
+            raise SecretError(f"secret file {path} is empty: put the value alone in it")
+        return value
+
+    def from_environment(reference: str) -> str:
+        value = os.environ.get(reference, "").strip()
+        if not value:
+            raise SecretError(f"environment variable {reference} is unset or empty: set it")
+        return value
+
+    return {"file": from_file, "env": from_environment}
+
+
+_SHAPES: Final = "{file: PATH} or {env: NAME}"
+
+
+def parse_secret(value: object, where: str, known: Mapping[str, SecretReader]) -> Secret:
+    """Make a secret from its reference in the configuration; raises :class:`SecretError`.
+
+    A value written in place of a reference is refused without being repeated.
+    """
+    if not isinstance(value, dict) or len(value) != 1:
+        raise SecretError(f"{where}: a secret is never written here: give {_SHAPES}")
+    ((source, reference),) = value.items()
+    if source not in known or not isinstance(reference, str) or not reference:
+        raise SecretError(f"{where}: unknown kind of secret: give {_SHAPES}")
+    return Secret(source, reference, known[source])

@@ -1,0 +1,145 @@
+"""The HTTP interface: alerts come in, and can be looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from ddcolor_operations.notifier import deliveries, outbox
+from ddcolor_operations.notifier.alert import Alert, AlertError, parse_rfc3339
+from ddcolor_operations.notifier.service import Notifier
+
+T = TypeVar("T")
+
+_BODY_LIMIT = 256 * 1024
+_LIST_DEFAULT, _LIST_LIMIT = 1000, 10_000
+_UNUSED = {
+    "pending": 0,
+    "failing": 0,
+    "dead": 0,
+    "last_delivered_at": None,
+    "blocked_until": None,
+}
+_NOTIFIER = web.AppKey("notifier", Notifier)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(notifier: Notifier) -> web.Application:
+    """Return the application that serves ``notifier``."""
+    app = web.Application(middlewares=[_errors_as_json], client_max_size=_BODY_LIMIT)
+    app[_NOTIFIER] = notifier
+    app.add_routes(
+        [
+            web.post("/alerts", _post_alert),
+            web.get("/alerts", _list_alerts),
+            web.get("/alerts/{id}", _show_alert),
+            web.post("/alerts/retry", _retry_all),
+            web.post("/alerts/{id}/retry", _retry_alert),
+            web.get("/healthz", _health),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except AlertError as error:
+        return _error(400, str(error))
+    except web.HTTPRequestEntityTooLarge:
+        return _error(413, f"the body is larger than {_BODY_LIMIT} bytes: send a shorter summary")
+    except web.HTTPException as error:
+        return _error(error.status, f"{request.method} {request.path}: {error.reason}")
+    except sqlite3.Error as error:
+        # The sender keeps the alert and tries again: it was not taken.
+        return _error(503, f"the outbox cannot be written: {error}: check the notifier's disk")
+
+
+async def _post_alert(request: web.Request) -> web.Response:
+    # A browser sends other types without asking: a page must not be able to raise alerts.
+    if request.content_type != "application/json":
+        return _error(415, "Content-Type: send application/json")
+    try:
+        data = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        raise AlertError(f"the body is not JSON ({error}): send one JSON object") from None
+    alert = Alert.from_json(data)
+    status = await request.app[_NOTIFIER].take(alert)
+    return web.json_response({"alert_id": alert.alert_id, "status": status}, status=202)
+
+
+async def _list_alerts(request: web.Request) -> web.Response:
+    since = request.query.get("since")
+    # A "+" of a zone offset that was not encoded arrives as a space.
+    start = parse_rfc3339(since.replace(" ", "+"), "since").timestamp() if since else 0.0
+    limit = _limit(request.query.get("limit"))
+    alerts, more = await _read(request, lambda c: outbox.list_alerts(c, start, limit))
+    return web.json_response({"alerts": alerts, "more": more})
+
+
+async def _show_alert(request: web.Request) -> web.Response:
+    return web.json_response(await _one(request))
+
+
+async def _retry_all(request: web.Request) -> web.Response:
+    revived = await request.app[_NOTIFIER].retry(None, _channel(request))
+    return web.json_response({"revived": revived})
+
+
+async def _retry_alert(request: web.Request) -> web.Response:
+    alert_id = (await _one(request))["alert_id"]
+    revived = await request.app[_NOTIFIER].retry(alert_id, _channel(request))
+    return web.json_response({"alert_id": alert_id, "revived": revived})
+
+
+def _channel(request: web.Request) -> str | None:
+    channel = request.query.get("channel")
+    known = request.app[_NOTIFIER].channel_names
+    if channel is not None and channel not in known:
+        raise AlertError(f"channel: {channel[:40]!r} is none of {', '.join(known)}")
+    return channel
+
+
+async def _health(request: web.Request) -> web.Response:
+    notifier = request.app[_NOTIFIER]
+    now = time.time()
+    states = await _read(request, lambda c: deliveries.channel_states(c, now))
+    channels = {name: states.get(name, _UNUSED) for name in notifier.channel_names}
+    failing = any(s["failing"] or s["dead"] or s["blocked_until"] for s in channels.values())
+    return web.json_response({"status": "degraded" if failing else "ok", "channels": channels})
+
+
+async def _one(request: web.Request) -> dict[str, Any]:
+    prefix = request.match_info["id"]
+    if len(prefix) < 4 or len(prefix) > 32 or set(prefix) - set("0123456789abcdef"):
+        raise AlertError(f"id: {prefix[:40]!r} is not 4 to 32 lower-case hex digits")
+    found = await _read(request, lambda c: outbox.find_alerts(c, prefix))
+    if not found:
+        raise web.HTTPNotFound(reason="no such alert")
+    if len(found) > 1:
+        raise AlertError(f"id: {prefix!r} fits several alerts: give more digits")
+    return found[0]
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _LIST_DEFAULT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _LIST_LIMIT:
+        raise AlertError(f"limit: {text[:20]!r} is not within 1 and {_LIST_LIMIT}")
+    return int(text)
+
+
+async def _read(request: web.Request, operation: Callable[[sqlite3.Connection], T]) -> T:
+    return await asyncio.wrap_future(request.app[_NOTIFIER].database.submit(operation))
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)

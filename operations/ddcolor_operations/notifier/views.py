@@ -1,0 +1,212 @@
+"""What the templates see: facts of an alert or a digest, cleaned, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from comfyui_telemetry.catalogue import CATALOGUE
+from ddcolor_operations.notifier.alert import Alert
+from ddcolor_operations.notifier.deliveries import Item
+from ddcolor_operations.notifier.links import Kibana
+from ddcolor_operations.notifier.text import clean
+from ddcolor_operations.notifier.wording import Wording
+
+_ICONS = {1: "⚪", 2: "🟠", 3: "🔴"}
+_LATE_S = 120.0
+_VALUES_SHOWN = 4
+_REFERENCE_LENGTH = 8
+
+
+class Trusted(str):
+    """A text of ours (words, links): it is not escaped when it is shown."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a message may tell: characters of the detail, groups of a digest."""
+
+    detail: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One alert as its reader sees it; empty texts are lines that are left out."""
+
+    level: int
+    icon: Trusted
+    level_name: Trusted
+    title: str
+    raised: bool
+    time: str
+    time_short: str
+    late: str
+    service: str
+    node: str
+    often: Trusted
+    detail: str
+    values: tuple[tuple[str, str], ...]
+    action: Trusted
+    automatic: Trusted
+    trace_url: Trusted
+    logs_url: Trusted
+    trace_id: str
+    rule: str
+    reference: str
+    maybe_repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Alerts of one fault, service and node in a digest."""
+
+    level: int
+    icon: Trusted
+    level_name: Trusted
+    title: str
+    service: str
+    node: str
+    often: Trusted
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigestView:
+    """Many alerts in one message, grouped; ``more`` groups did not fit."""
+
+    level: int
+    icon: Trusted
+    level_name: Trusted
+    total: int
+    start: str
+    end: str
+    groups: tuple[Group, ...]
+    more: int
+    logs_url: Trusted
+    maybe_repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The one who reads: language, time zone, and where their Kibana is."""
+
+    wording: Wording
+    zone: tzinfo
+    kibana: Kibana | None
+
+    def alert(self, item: Item, size: Size, now: float) -> AlertView:
+        """Return the view of one delivery's alert."""
+        alert, say = item.alert, self.wording.say
+        at = alert.occurred_at
+        late_s = now - at.timestamp()
+        kibana = self.kibana
+        return AlertView(
+            level=alert.level,
+            icon=Trusted(_ICONS[alert.level]),
+            level_name=Trusted(self.wording.levels[alert.level]),
+            title=self._title(alert),
+            raised=alert.kind in CATALOGUE and alert.level > CATALOGUE[alert.kind].level,
+            time=self.time(at),
+            time_short=self.time(at)[5:16],
+            late=say("late", span=self.wording.duration(late_s)) if late_s > _LATE_S else "",
+            service=clean(alert.service, 60),
+            node=_node(alert),
+            often=self._often(alert.count + item.held_before, held=item.held_before > 0),
+            detail=clean(alert.summary, size.detail) if size.detail else "",
+            values=tuple(
+                (clean(self.wording.values.get(name, name), 40), _value(value))
+                for name, value in list(alert.values.items())[:_VALUES_SHOWN]
+            ),
+            action=self._action(alert),
+            automatic=Trusted(say("no_healer") if alert.level >= 3 else ""),
+            trace_url=Trusted(
+                kibana.trace(alert.trace_id, at) if kibana and alert.trace_id else ""
+            ),
+            logs_url=Trusted(kibana.logs(alert.trace_id, alert.service, at) if kibana else ""),
+            trace_id=alert.trace_id or "",
+            rule=clean(alert.rule, 60),
+            reference=alert.alert_id[:_REFERENCE_LENGTH],
+            maybe_repeated=item.maybe_sent,
+        )
+
+    def digest(self, items: Sequence[Item], size: Size) -> DigestView:
+        """Return the view of several deliveries: loudest groups first, then the largest."""
+        alike: dict[tuple[int, str, str, str], list[Item]] = {}
+        for item in items:
+            key = (-item.alert.level, item.alert.kind, item.alert.service, _node(item.alert))
+            alike.setdefault(key, []).append(item)
+        ranked = sorted(alike.values(), key=lambda group: (-group[0].alert.level, -_count(group)))
+        times = [item.alert.occurred_at for item in items]
+        level = max(item.alert.level for item in items)
+        services = {item.alert.service for item in items}
+        kibana = self.kibana if len(services) == 1 else None
+        return DigestView(
+            level=level,
+            icon=Trusted(_ICONS[level]),
+            level_name=Trusted(self.wording.levels[level]),
+            total=sum(map(_count, ranked)),
+            start=self.time(min(times)),
+            end=self.time(max(times)),
+            groups=tuple(self._group(group) for group in ranked[: size.groups]),
+            more=max(len(ranked) - size.groups, 0),
+            logs_url=Trusted(kibana.logs(None, services.pop(), max(times)) if kibana else ""),
+            maybe_repeated=any(item.maybe_sent for item in items),
+        )
+
+    def time(self, moment: datetime) -> str:
+        """Return a time in the reader's zone, with the zone's offset."""
+        try:
+            local = moment.astimezone(self.zone)
+        except OverflowError:
+            local = moment
+        return local.isoformat(sep=" ", timespec="seconds").replace("+", " +")
+
+    def _group(self, items: list[Item]) -> Group:
+        newest = max(items, key=lambda item: item.alert.occurred_at).alert
+        return Group(
+            level=newest.level,
+            icon=Trusted(_ICONS[newest.level]),
+            level_name=Trusted(self.wording.levels[newest.level]),
+            title=self._title(newest),
+            service=clean(newest.service, 60),
+            node=_node(newest),
+            often=self._often(_count(items), held=False),
+            reference=newest.alert_id[:_REFERENCE_LENGTH],
+        )
+
+    def _title(self, alert: Alert) -> str:
+        kind = CATALOGUE.get(alert.kind)
+        if kind is None:
+            return f"{self.wording.say('other_title')} {clean(alert.rule, 60)}"
+        return str(getattr(kind.title, self.wording.language))
+
+    def _action(self, alert: Alert) -> Trusted:
+        kind = CATALOGUE.get(alert.kind)
+        if kind is None:
+            return Trusted(self.wording.say("other_action"))
+        return Trusted(getattr(kind.action, self.wording.language))
+
+    def _often(self, count: int, *, held: bool) -> Trusted:
+        if held:
+            return Trusted(self.wording.say("held_before", n=count))
+        return Trusted(
+            self.wording.say("once") if count == 1 else self.wording.say("times", n=count)
+        )
+
+
+def _node(alert: Alert) -> str:
+    if not alert.node:
+        return ""
+    return clean(f"{alert.node} ({alert.node_id})" if alert.node_id else alert.node, 60)
+
+
+def _count(items: Sequence[Item]) -> int:
+    return sum(item.alert.count + item.held_before for item in items)
+
+
+def _value(value: str | int | float | bool) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else clean(value, 60)

@@ -1,0 +1,139 @@
+"""One worker for each channel: claim, render, send, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from ddcolor_operations.notifier import deliveries
+from ddcolor_operations.notifier.channels.base import (
+    Blocked,
+    Channel,
+    Delivered,
+    Message,
+    Outcome,
+    Retry,
+)
+from ddcolor_operations.notifier.database import Database
+from ddcolor_operations.notifier.deliveries import Claim, Pace, RetryPolicy, Wait
+from ddcolor_operations.notifier.events import AlertLog
+from ddcolor_operations.notifier.messages import Renderer, TemplateError
+
+T = TypeVar("T")
+
+_DISK_RETRY_S = 1.0
+#: The longest sleep; a clock that was set forward is noticed after it.
+_LONGEST_WAIT_S = 30.0
+
+
+class Worker:
+    """Delivers to one channel, one message at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        *,
+        database: Database,
+        renderer: Renderer,
+        policy: RetryPolicy,
+        digest_from: int,
+        log: AlertLog,
+    ) -> None:
+        self._name = name
+        self._channel = channel
+        self._database = database
+        self._renderer = renderer
+        self._policy = policy
+        self._pace = Pace(channel.per_minute, digest_from)
+        self._log = log
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Tell the worker that there may be something to deliver."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Let :meth:`run` end after the message that is under way."""
+        self._stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until :meth:`stop`."""
+        while not self._stopping:
+            # Cleared before the look: what comes during the look wakes the sleep after it.
+            self._woken.clear()
+            step = await self._on_disk(
+                lambda c: deliveries.claim(c, self._name, self._pace, time.time())
+            )
+            if isinstance(step, Wait):
+                await self._sleep(step.until)
+            elif step is not None:
+                await self._deliver(step)
+
+    async def _deliver(self, claim: Claim) -> None:
+        try:
+            outcome = await self._channel.send(self._message(claim))
+        except Exception as error:  # noqa: BLE001 - one worker that dies would silence its channel
+            self._log.trouble("A channel raised", type(error).__qualname__)
+            outcome = Retry(f"unexpected {type(error).__qualname__}", maybe_sent=True)
+        now = time.time()
+        settled = await self._on_disk(
+            partial(_settle, claim=claim, outcome=outcome, now=now, policy=self._policy),
+            # Until the answer is on disk the message must not be sent again.
+            give_up_when_stopping=False,
+        )
+        for status, items in (settled or {}).items():
+            if status == "delivered":
+                note = outcome.note if isinstance(outcome, Delivered) else None
+                self._log.delivered(self._name, items, note)
+            elif not isinstance(outcome, Delivered):
+                self._log.failed(self._name, items, status, outcome.error)
+        if isinstance(outcome, Blocked):
+            self._log.note(f"Channel {self._name} waits {outcome.seconds:.0f} s")
+
+    def _message(self, claim: Claim) -> Message:
+        format_, limit, now = self._channel.format, self._channel.limit, time.time()
+        try:
+            return self._renderer.render(claim.items, format_, limit, now)
+        except TemplateError as error:
+            # An alert is worth more than its layout.
+            self._log.trouble("A template failed, the plain message is sent", str(error))
+            return self._renderer.fallback(claim.items, format_, limit, now)
+
+    async def _on_disk(
+        self, operation: Callable[[sqlite3.Connection], T], *, give_up_when_stopping: bool = True
+    ) -> T | None:
+        """Run an operation, again and again while the disk refuses; None when stopping."""
+        while True:
+            try:
+                return await asyncio.wrap_future(self._database.submit(operation))
+            except sqlite3.Error as error:
+                self._log.trouble("The outbox cannot be written", str(error))
+                if self._stopping and give_up_when_stopping:
+                    return None
+                await asyncio.sleep(_DISK_RETRY_S)
+
+    async def _sleep(self, until: float | None) -> None:
+        longest = _LONGEST_WAIT_S if until is None else max(until - time.time(), 0.0)
+        try:
+            async with asyncio.timeout(min(longest, _LONGEST_WAIT_S)):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def _settle(
+    connection: sqlite3.Connection,
+    *,
+    claim: Claim,
+    outcome: Outcome,
+    now: float,
+    policy: RetryPolicy,
+) -> dict[str, list[deliveries.Item]]:
+    return deliveries.settle(connection, claim, outcome, now, policy)
