@@ -224,6 +224,7 @@ TELEMETRY_LEFT_OUT = _attribute(
 # --- Events -------------------------------------------------------------------------------------
 EVENT_SERVICE_STARTED = _event("comfyui.service.started", "The service accepts work.")
 EVENT_SERVICE_STOPPED = _event("comfyui.service.stopped", "The service ended in good order.")
+EVENT_SERVICE_CRASHED = _event("comfyui.service.crashed", "The process before this one crashed.")
 EVENT_SERVICE_HEARTBEAT = _event("comfyui.service.heartbeat", "The service is alive.")
 EVENT_UPLOAD_REJECTED = _event("comfyui.upload.rejected", "An upload was refused, with its kind.")
 EVENT_PROMPT_QUEUED = _event("comfyui.prompt.queued", "A prompt was accepted.")

@@ -1,0 +1,102 @@
+"""Tell the kind of a fault from its exception."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from .catalogue import CATALOGUE
+
+DEFAULT_KIND = "execution_error"
+_CAUSES = 8
+_TEXT_CHARS = 4_096
+_MODEL_SUFFIXES = (".bin", ".ckpt", ".gguf", ".onnx", ".pt", ".pth", ".safetensors")
+
+# Class names, whatever module they come from: torch moved its own between releases.
+_BY_CLASS = {
+    "OutOfMemoryError": "out_of_memory",
+    "MemoryError": "out_of_memory",
+    "UnidentifiedImageError": "decode_failed",
+    "DecompressionBombError": "image_too_large",
+    "SafetensorError": "model_not_loaded",
+    "UnpicklingError": "model_not_loaded",
+}
+# Texts in lower case, most telling first. On the CPU torch raises a plain RuntimeError.
+_BY_TEXT = (
+    ("out of memory", "out_of_memory"),
+    ("can't allocate memory", "out_of_memory"),
+    ("cannot allocate memory", "out_of_memory"),
+    ("not enough memory", "out_of_memory"),
+    ("allocation on device", "out_of_memory"),
+    ("cublas_status_alloc_failed", "out_of_memory"),
+    ("cudnn_status_alloc_failed", "out_of_memory"),
+    ("cannot identify image file", "decode_failed"),
+    ("image file is truncated", "image_truncated"),
+    ("broken data stream when reading image", "image_truncated"),
+    ("truncated file read", "image_truncated"),
+    ("decompression bomb", "image_too_large"),
+    ("error(s) in loading state_dict", "model_not_loaded"),
+    ("pytorchstreamreader failed", "model_not_loaded"),
+    ("invalid load key", "model_not_loaded"),
+    ("invalid magic number; corrupt file", "model_not_loaded"),
+    ("could not detect model type", "model_not_loaded"),
+)
+
+
+def classify(exception: BaseException) -> str:
+    """Return the kind in the catalogue that ``exception`` belongs to.
+
+    An attribute ``comfyui_error_kind`` on the exception decides; else its class, else its text,
+    then the same for the exceptions it was raised from. ``execution_error`` if nothing is known.
+    """
+    for error in _chain(exception):
+        kind = _told(error) or _by_class(error) or _by_file(error) or _by_text(error)
+        if kind is not None:
+            return kind
+    return DEFAULT_KIND
+
+
+def _chain(exception: BaseException) -> Iterator[BaseException]:
+    error: BaseException | None = exception
+    for _ in range(_CAUSES):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__
+
+
+def _told(error: BaseException) -> str | None:
+    kind = getattr(error, "comfyui_error_kind", None)
+    return kind if isinstance(kind, str) and kind in CATALOGUE else None
+
+
+def _by_class(error: BaseException) -> str | None:
+    for base in type(error).__mro__:
+        if base.__name__ in _BY_CLASS:
+            return _BY_CLASS[base.__name__]
+    return None
+
+
+def _by_file(error: BaseException) -> str | None:
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENOMEM:
+        return "out_of_memory"
+    if isinstance(error, FileNotFoundError) and str(error.filename).endswith(_MODEL_SUFFIXES):
+        return "model_not_loaded"
+    return None
+
+
+def _by_text(error: BaseException) -> str | None:
+    try:
+        text = str(error)[:_TEXT_CHARS].lower()
+    except Exception:  # noqa: BLE001 - foreign code
+        return None
+    return next((kind for part, kind in _BY_TEXT if part in text), None)
+
+
+def is_interrupt(exception: BaseException) -> bool:
+    """Say whether a person or a shutdown stopped the work: that is never a fault."""
+    if not isinstance(exception, Exception):
+        return True
+    return any(base.__name__ == "InterruptProcessingException" for base in type(exception).__mro__)

@@ -1,0 +1,170 @@
+"""The metrics of a ComfyUI service: instruments, providers and exporters.
+
+Recording into an SDK histogram costs more than the log line beside it, so the worker thread only
+notes a measurement and the watch thread records it within about a second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.environment_variables import (
+    OTEL_METRICS_EXEMPLAR_FILTER,
+)
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricReader,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+
+from . import _losses, semconv
+from ._losses import Losses
+from ._version import __version__
+
+# Seconds: from a cached node to a prompt that waits behind others.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300, 600)
+_PENDING = 10_000
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class CountingExporter(MetricExporter):
+    """Pass metrics on to ``exporter`` and count an export that failed."""
+
+    def __init__(self, exporter: MetricExporter, losses: Losses) -> None:
+        super().__init__(
+            preferred_temporality=exporter._preferred_temporality,
+            preferred_aggregation=exporter._preferred_aggregation,
+        )
+        self._exporter = exporter
+        self._losses = losses
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
+    ) -> MetricExportResult:
+        """Export once; the reader sends the next interval's data whatever comes of this one."""
+        try:
+            result = self._exporter.export(metrics_data, timeout_millis, **kwargs)
+        except Exception as error:  # noqa: BLE001 - foreign exporter
+            self._count(metrics_data, repr(error))
+            return MetricExportResult.FAILURE
+        if result is not MetricExportResult.SUCCESS:
+            self._count(metrics_data, "")
+        return result
+
+    def _count(self, data: MetricsData, detail: str) -> None:
+        points = sum(
+            len(metric.data.data_points)
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        )
+        self._losses.add(_losses.METRIC_EXPORT_FAILED, points, detail[:200])
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
+        self._exporter.shutdown(timeout_millis, **kwargs)
+
+
+def meter_provider(resource: Resource, readers: Sequence[MetricReader]) -> MeterProvider:
+    """Return a provider without its own exit handler; exemplars are off unless asked for."""
+    exemplars = None if OTEL_METRICS_EXEMPLAR_FILTER in os.environ else AlwaysOffExemplarFilter()
+    return MeterProvider(
+        metric_readers=readers,
+        resource=resource,
+        exemplar_filter=exemplars,
+        shutdown_on_exit=False,
+        views=[
+            View(
+                instrument_name=name,
+                aggregation=ExplicitBucketHistogramAggregation(boundaries=_SECONDS),
+            )
+            for name, metric in semconv.METRICS.items()
+            if metric.instrument == "histogram"
+        ],
+    )
+
+
+def reader_for(exporter: MetricExporter, losses: Losses) -> MetricReader:
+    """Return the background reader that sends to ``exporter`` (OTEL_METRIC_EXPORT_INTERVAL)."""
+    return PeriodicExportingMetricReader(CountingExporter(exporter, losses))
+
+
+class Instruments:
+    """All instruments, and the measurements that wait to be recorded into them."""
+
+    def __init__(
+        self, provider: MeterProvider, losses: Losses, queue_depth: Callable[[], int]
+    ) -> None:
+        meter = provider.get_meter("comfyui_telemetry", __version__)
+        self._losses = losses
+        self._pending: deque[tuple[str, float, Mapping[str, str]]] = deque(maxlen=_PENDING)
+        self._record: dict[str, Callable[[float, Mapping[str, str]], None]] = {}
+        for name, metric in semconv.METRICS.items():
+            if metric.instrument == "histogram":
+                histogram = meter.create_histogram(name, metric.unit, metric.brief)
+                self._record[name] = histogram.record
+        for name in (
+            semconv.METRIC_PROMPTS,
+            semconv.METRIC_CACHE_HITS,
+            semconv.METRIC_MODEL_LOADS,
+        ):
+            metric = semconv.METRICS[name]
+            self._record[name] = meter.create_counter(name, metric.unit, metric.brief).add
+
+        def observe_depth(_: CallbackOptions) -> Iterable[Observation]:
+            yield Observation(queue_depth())
+
+        def observe_memory(_: CallbackOptions) -> Iterable[Observation]:
+            resident = resident_bytes()
+            if resident is not None:
+                yield Observation(resident)
+
+        def observe_losses(_: CallbackOptions) -> Iterable[Observation]:
+            for reason, total in losses.totals().items():
+                yield Observation(total, {semconv.TELEMETRY_REASON: reason})
+
+        for name, observe in (
+            (semconv.METRIC_QUEUE_DEPTH, observe_depth),
+            (semconv.METRIC_PROCESS_MEMORY, observe_memory),
+        ):
+            metric = semconv.METRICS[name]
+            meter.create_observable_gauge(name, [observe], metric.unit, metric.brief)
+        dropped = semconv.METRICS[semconv.METRIC_TELEMETRY_DROPPED]
+        meter.create_observable_counter(dropped.name, [observe_losses], dropped.unit, dropped.brief)
+
+    def note(self, metric: str, value: float, attributes: Mapping[str, str]) -> None:
+        """Note a measurement of a histogram or counter; cheap, for the worker thread."""
+        self._pending.append((metric, value, attributes))
+
+    def record_pending(self) -> None:
+        """Record what was noted; for the watch thread, and before a flush."""
+        while self._pending:
+            try:
+                name, value, attributes = self._pending.popleft()
+            except IndexError:
+                # Another thread flushes at the same time.
+                return
+            self._record[name](value, attributes)
+
+    def after_fork(self) -> None:
+        """Leave the parent's measurements to the parent."""
+        self._pending.clear()
+
+
+def resident_bytes() -> int | None:
+    """Return the process's resident memory, None where /proc does not tell it."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - once a minute, plain
+            return int(statm.read().split()[1]) * _PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,195 @@
+"""Where log lines go: a bounded queue in memory and a thread that writes it to a file or stream.
+
+The caller only appends to the queue. A full disk, a dead mount or a pipe that nobody reads holds up
+the thread, never the caller; lines wait in memory up to a bound, later ones are counted as lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from . import _losses
+from ._losses import Losses
+
+QUEUE_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_RETRY_S = 1.0
+
+
+class Target(Protocol):
+    """Something that takes bytes: writes some of them, says how many, raises OSError."""
+
+    def write(self, data: memoryview) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Takes finished log lines without blocking and without raising."""
+
+    def put(self, line: bytes) -> None: ...
+
+    def after_fork(self) -> None: ...
+
+    def close(self, timeout_s: float) -> None: ...
+
+
+class QueuedSink:
+    """Write lines to a target from a background thread that starts with the first line."""
+
+    def __init__(
+        self, target: Target, losses: Losses, name: str, *, queue_bytes: int = QUEUE_BYTES
+    ) -> None:
+        self._target = target
+        self._losses = losses
+        self._name = name
+        self._queue_bytes = queue_bytes
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        # Re-entrant: a signal handler may log while its own thread holds it.
+        self._lock = threading.RLock()
+        # A raw lock is the cheapest thing to sleep on; it is held while there is nothing to do.
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._asleep = False
+        self._stop = threading.Event()
+
+    def after_fork(self) -> None:
+        """Leave the parent's lines to the parent; the thread does not exist in the child."""
+        self._reset()
+
+    def put(self, line: bytes) -> None:
+        """Queue one line, or count it as lost when the queue is full."""
+        with self._lock:
+            if self._closed or self._bytes + len(line) > self._queue_bytes:
+                self._losses.add(_losses.LOG_QUEUE_FULL, detail=self._name)
+                return
+            self._lines.append(line)
+            self._bytes += len(line)
+            wake, self._asleep = self._asleep, False
+            if self._thread is None:
+                self._start()
+        if wake:
+            self._wake.release()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"telemetry-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread can start while the interpreter shuts down: close() writes what is left.
+            return
+        self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            chunk = self._take()
+            if chunk:
+                self._write(chunk)
+            elif self._stop.is_set():
+                return
+            else:
+                self._wake.acquire()
+
+    def _take(self) -> bytes:
+        with self._lock:
+            taken: list[bytes] = []
+            size = 0
+            while self._lines and size < _CHUNK_BYTES:
+                taken.append(self._lines.popleft())
+                size += len(taken[-1])
+            self._asleep = not taken and not self._stop.is_set()
+            return b"".join(taken)
+
+    def _write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            try:
+                view = view[self._target.write(view) :]
+            except (OSError, ValueError) as error:
+                self._losses.add(_losses.LOG_WRITE_FAILED, 0, f"{self._name}: {error}")
+                if self._stop.wait(_RETRY_S):
+                    # Asked to end and still failing: what is left is lost.
+                    lost = bytes(view).count(b"\n")
+                    self._losses.add(_losses.LOG_WRITE_FAILED, lost, f"{self._name}: {error}")
+                    break
+        with self._lock:
+            self._bytes -= len(chunk)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is queued, waiting at most ``timeout_s`` seconds, and end the thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._stop.set()
+            wake, self._asleep = self._asleep, False
+            thread = self._thread
+        if wake:
+            self._wake.release()
+        if thread is not None:
+            thread.join(timeout_s)
+        elif self._lines:
+            self._run()
+        if thread is None or not thread.is_alive():
+            # A thread stuck in a write still uses the target; the process end closes it then.
+            self._target.close()
+
+
+class StreamTarget:
+    """The process's standard output, by its own descriptor.
+
+    The descriptor is duplicated because ``sys.stdout`` may be replaced (ComfyUI does) or closed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = os.dup(descriptor)
+
+    def write(self, data: memoryview) -> int:
+        return os.write(self._descriptor, data)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+
+class MemorySink:
+    """Keep lines in a list; for tests."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def put(self, line: bytes) -> None:
+        self.lines.append(line)
+
+    def after_fork(self) -> None:
+        self.lines.clear()
+
+    def close(self, timeout_s: float) -> None:  # noqa: ARG002 - nothing waits here
+        return
+
+
+def stdout_descriptor() -> int | None:
+    """Return the descriptor of the real standard output, None if the process has none."""
+    try:
+        return sys.__stdout__.fileno() if sys.__stdout__ is not None else None
+    except (OSError, ValueError):
+        return None
+
+
+def say_on_stderr(text: str) -> None:
+    """Write one line to standard error if there is one; called from background threads only."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        os.write(2, f"{stamp} comfyui_telemetry: {text}\n".encode("utf-8", "backslashreplace"))

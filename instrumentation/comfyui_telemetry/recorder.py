@@ -1,0 +1,178 @@
+"""What a ComfyUI service tells about its prompts, nodes and uploads.
+
+The service and the pack for a real ComfyUI call the same methods, so both tell the same story.
+Every method is safe on the worker thread: none raises, none waits for an export or a disk.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from . import semconv
+from ._kit import Kit, kind_of, safe_name
+from ._losses import Losses, guarded
+from ._node import NodeRecord
+from ._prompt import PromptRecord
+from ._values import MESSAGE_CHARS, clean
+
+__all__ = ["NodeRecord", "PromptRecord", "Recorder"]
+
+# A prompt that is deleted from the queue is never started; its entry must not stay for ever.
+_QUEUED = 10_000
+_NODE_ERRORS = 8
+
+
+class Recorder:
+    """Records prompts, their nodes, and what was refused. Thread-safe."""
+
+    def __init__(self, kit: Kit, queue: QueuedPrompts) -> None:
+        self._kit = kit
+        self._queue = queue
+        self.losses: Losses = kit.losses
+
+    @guarded
+    def prompt_queued(self, prompt_id: str, *, number_waiting: int) -> None:
+        """Record that a prompt was accepted.
+
+        The current context becomes the parent of the prompt's span, whichever thread runs it, and
+        the time of its waiting begins. ``number_waiting`` counts the prompts in the queue.
+        """
+        prompt_id = safe_name(prompt_id)
+        now = time.time_ns()
+        self._queue.add(prompt_id, otel_context.get_current(), now, number_waiting)
+        self._kit.stream.emit(
+            "info",
+            f"Prompt queued, {number_waiting} waiting",
+            {semconv.PROMPT_ID: prompt_id, semconv.QUEUE_DEPTH: number_waiting},
+            event_name=semconv.EVENT_PROMPT_QUEUED,
+            time_ns=now,
+            redacted=True,
+        )
+
+    @guarded
+    def prompt_rejected(
+        self,
+        *,
+        error_type: str,
+        message: str,
+        prompt_id: str | None = None,
+        node_errors: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record that a prompt failed validation.
+
+        ``error_type`` is ComfyUI's (``prompt_outputs_failed_validation``), ``node_errors`` the
+        mapping of its answer: node id to ``{"class_type", "errors": [{"type", "message"}]}``.
+        """
+        attributes: dict[str, Any] = {
+            semconv.PROMPT_OUTCOME: "rejected",
+            semconv.ERROR_TYPE: safe_name(error_type),
+        }
+        if prompt_id is not None:
+            attributes[semconv.PROMPT_ID] = safe_name(prompt_id)
+        details = list(_node_errors(node_errors or {}))
+        if details:
+            attributes[semconv.NODE_ID], attributes[semconv.NODE_CLASS_TYPE], _ = details[0]
+        text = "; ".join([message, *(detail for _, _, detail in details)])
+        attributes[semconv.ERROR_MESSAGE] = clean(text, MESSAGE_CHARS // 4)
+        self._kit.stream.emit(
+            "warning",
+            f"Prompt rejected: {message}",
+            attributes,
+            event_name=semconv.EVENT_PROMPT_REJECTED,
+        )
+        labels = {semconv.PROMPT_OUTCOME: "rejected"}
+        self._kit.instruments.note(semconv.METRIC_PROMPTS, 1, labels)
+
+    @guarded
+    def upload_rejected(self, *, kind: str, reason: str) -> None:
+        """Record that an upload was refused; ``kind`` is one of the catalogue's."""
+        known = kind_of(kind, self.losses)
+        self._kit.stream.emit(
+            "error",
+            f"{known.keyword}: {reason}",
+            {semconv.ERROR_KIND: known.name, semconv.ERROR_LEVEL: int(known.level)},
+            event_name=semconv.EVENT_UPLOAD_REJECTED,
+        )
+
+    def prompt(
+        self,
+        prompt_id: str,
+        *,
+        node_count: int,
+        workflow: str | None = None,
+        scenario: str | None = None,
+    ) -> PromptRecord:
+        """Return the record of a prompt that is about to run, to be used as a context manager.
+
+        Its parent is the context of :meth:`prompt_queued`, else the current one.
+        """
+        prompt_id = safe_name(prompt_id)
+        attributes: dict[str, Any] = {semconv.PROMPT_NODE_COUNT: node_count}
+        if workflow is not None:
+            attributes[semconv.WORKFLOW_NAME] = clean(str(workflow))
+        if scenario is not None:
+            attributes[semconv.SCENARIO] = clean(str(scenario))
+        parent: Context | None = None
+        queued = self._queue.take(prompt_id)
+        if queued is not None:
+            parent, since = queued
+            wait_s = max(0.0, (time.time_ns() - since) / 1e9)
+            attributes[semconv.QUEUE_WAIT] = wait_s
+            self._kit.instruments.note(semconv.METRIC_QUEUE_WAIT, wait_s, {})
+        return PromptRecord(self._kit, prompt_id, parent, attributes)
+
+
+class QueuedPrompts:
+    """Prompts that wait: their parent contexts and since when (nanoseconds since the epoch)."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, tuple[Context, int]] = OrderedDict()
+        self._depth = 0
+        self._lock = threading.Lock()
+
+    def after_fork(self) -> None:
+        """Leave the parent's queue to the parent."""
+        self._lock = threading.Lock()
+        self._waiting.clear()
+        self._depth = 0
+
+    def depth(self) -> int:
+        """Return how many prompts wait, as far as was told."""
+        return self._depth
+
+    def add(self, prompt_id: str, context: Context, since: int, depth: int) -> None:
+        """Remember a prompt, and the depth of the queue that its server counted."""
+        with self._lock:
+            self._waiting[prompt_id] = (context, since)
+            self._depth = depth
+            if len(self._waiting) > _QUEUED:
+                self._waiting.popitem(last=False)
+
+    def take(self, prompt_id: str) -> tuple[Context, int] | None:
+        """Return and forget what is known of a prompt that leaves the queue."""
+        with self._lock:
+            found = self._waiting.pop(prompt_id, None)
+            if found is not None:
+                self._depth = max(0, self._depth - 1)
+            return found
+
+
+def _node_errors(node_errors: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield node id, class type and a line of text for each refused node."""
+    for node_id, found in list(node_errors.items())[:_NODE_ERRORS]:
+        if not isinstance(found, Mapping):
+            continue
+        class_type = safe_name(found.get("class_type", "?"))
+        texts = [
+            f"{error.get('type', '?')}: {error.get('details') or error.get('message', '')}"
+            for error in found.get("errors", ())
+            if isinstance(error, Mapping)
+        ]
+        yield safe_name(node_id), class_type, f"{class_type} {node_id}: {', '.join(texts)}"
