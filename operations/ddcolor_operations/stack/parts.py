@@ -1,0 +1,201 @@
+"""The parts of the native stack: what each runs, how it is told to, and when it is ready."""
+
+from __future__ import annotations
+
+import sys
+
+from comfyui_telemetry._version import __version__
+from ddcolor_operations.elastic import setup
+from ddcolor_operations.elastic.client import connect
+from ddcolor_operations.elastic.collectors import (
+    agent_environment,
+    agent_launch,
+    gateway_environment,
+    gateway_launch,
+)
+from ddcolor_operations.elastic.server import prepare
+from ddcolor_operations.layout import project_root
+from ddcolor_operations.toolchain import collectors, elastalert, elasticsearch
+
+from .config import HOST, StackConfig
+from .launch import LaunchSpec
+from .notifier_config import write_notifier_config
+from .part import Part
+from .probes import elasticsearch_ready, http_ok, touched_within
+
+_AGENT_VERSION = "0.155.0"
+_GATEWAY_VERSION = "0.120.0"
+_ELASTALERT_VERSION = "2.31.0"
+# ElastAlert2 writes its file after each round of all rules, about once a second when all is well.
+_ELASTALERT_SILENT_S = 15.0
+
+
+def build_parts(config: StackConfig) -> list[Part]:
+    """Return the parts in the order in which ``status`` shows them and a stop walks back.
+
+    Raises ToolchainError if a tool is missing; the set-up has seen to them before.
+    """
+    parts = [
+        _elasticsearch(config),
+        _gateway(config),
+        _agent(config),
+        _notifier(config),
+        _elastalert(config),
+        _service(config),
+    ]
+    return [_receivers(config), *parts] if config.demo else parts
+
+
+def _elasticsearch(config: StackConfig) -> Part:
+    home = elasticsearch.ensure(_silent)
+    url = config.url("elasticsearch")
+    launch = prepare(
+        home,
+        config.run_dir / "elasticsearch",
+        config.data_dir("elasticsearch"),
+        config.log_dir / "elasticsearch",
+        config.port("elasticsearch"),
+        config.port("elasticsearch_transport"),
+        config.elasticsearch_heap,
+    )
+
+    def install_templates() -> None:
+        # Before any data: a document without a matching template is refused and gone.
+        with connect(url) as client:
+            setup.install(client, project_root() / "collector" / "elasticsearch")
+
+    return Part(
+        "elasticsearch",
+        elasticsearch.VERSION,
+        config.port("elasticsearch"),
+        launch,
+        elasticsearch_ready(url),
+        after_ready=install_templates,
+        start_timeout_s=180,
+        stop_timeout_s=30,
+    )
+
+
+def _gateway(config: StackConfig) -> Part:
+    launch = gateway_launch(
+        collectors.ensure(_silent).gateway,
+        project_root() / "collector" / "gateway.yaml",
+        gateway_environment(
+            otlp_grpc_port=config.port("gateway"),
+            health_port=config.port("gateway_health"),
+            elasticsearch_url=config.url("elasticsearch"),
+        ),
+    )
+    ready = http_ok(config.url("gateway_health"))
+    return Part(
+        "gateway", _GATEWAY_VERSION, config.port("gateway"), launch, ready, ("elasticsearch",)
+    )
+
+
+def _agent(config: StackConfig) -> Part:
+    launch = agent_launch(
+        collectors.ensure(_silent).agent,
+        project_root() / "collector" / "agent.yaml",
+        agent_environment(
+            log_dir=config.log_dir,
+            data_dir=config.data_dir("agent"),
+            otlp_grpc_port=config.port("agent_grpc"),
+            otlp_http_port=config.port("agent"),
+            health_port=config.port("agent_health"),
+            gateway_port=config.port("gateway"),
+        ),
+    )
+    ready = http_ok(config.url("agent_health"))
+    # It needs nobody: what it cannot deliver yet waits in its queue on disk.
+    return Part("agent", _AGENT_VERSION, config.port("agent"), launch, ready)
+
+
+def _notifier(config: StackConfig) -> Part:
+    file = config.notifier or write_notifier_config(config)
+    launch = LaunchSpec(
+        (sys.executable, "-m", "ddcolor_operations.notifier", "--config", str(file)),
+        {
+            "DDCOLOR_NOTIFIER_HOST": HOST,
+            "DDCOLOR_NOTIFIER_PORT": str(config.port("notifier")),
+            "DDCOLOR_NOTIFIER_DATA_DIR": str(config.data_dir("notifier")),
+            "DDCOLOR_NOTIFIER_LOG_FILE": str(config.log_dir / "notifier.jsonl"),
+            "DDCOLOR_NOTIFIER_LANGUAGE": config.language,
+            "DDCOLOR_NOTIFIER_KIBANA_URL": config.kibana_url,
+        },
+    )
+    ready = http_ok(f"{config.url('notifier')}/healthz")
+    return Part("notifier", __version__, config.port("notifier"), launch, ready)
+
+
+def _elastalert(config: StackConfig) -> Part:
+    python = elastalert.ensure(_silent).python
+    rules = project_root() / "elastalert_rules"
+    ready_file = config.run_dir / "elastalert.ready"
+    launch = LaunchSpec(
+        (
+            *(str(python), "-m", "ddcolor_alerts.launcher"),
+            *("--config", str(rules / "config.yaml"), "--ready-file", str(ready_file)),
+            *("--log-file", str(config.log_dir / "elastalert.jsonl")),
+        ),
+        {
+            "PYTHONPATH": str(rules),
+            "ES_HOST": HOST,
+            "ES_PORT": str(config.port("elasticsearch")),
+            "DDCOLOR_NOTIFIER_URL": config.url("notifier"),
+        },
+    )
+    return Part(
+        "elastalert",
+        _ELASTALERT_VERSION,
+        None,
+        launch,
+        touched_within(ready_file, _ELASTALERT_SILENT_S),
+        ("elasticsearch", "notifier"),
+    )
+
+
+def _service(config: StackConfig) -> Part:
+    assert config.admin_token  # noqa: S101 -- makes the token's file when there is none yet
+    models = [str(folder) for folder in config.models]
+    launch = LaunchSpec(
+        (
+            *(sys.executable, "-m", "ddcolor_service", "--host", HOST),
+            *("--port", str(config.port("service"))),
+            *("--state", str(config.data_dir("service"))),
+            *(("--models", *models) if models else ()),
+            *("--log-file", str(config.log_dir / "service.jsonl"), "--no-log-stdout"),
+            *("--admin-token-file", str(config.admin_token_file)),
+            *(("--fault-injection",) if config.demo else ()),
+        ),
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": config.url("agent"),
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        },
+    )
+    ready = http_ok(f"{config.url('service')}/healthz")
+    return Part(
+        "service",
+        __version__,
+        config.port("service"),
+        launch,
+        ready,
+        ("agent",),
+        stop_timeout_s=40,
+    )
+
+
+def _receivers(config: StackConfig) -> Part:
+    launch = LaunchSpec(
+        (
+            *(sys.executable, "-m", "ddcolor_operations.receivers"),
+            *("--port", str(config.port("receivers"))),
+            *("--smtp-port", str(config.port("receivers_smtp"))),
+            *("--store", str(config.data_dir("receivers") / "messages.jsonl")),
+        )
+    )
+    ready = http_ok(f"{config.url('receivers')}/healthz")
+    return Part("receivers", __version__, config.port("receivers"), launch, ready)
+
+
+def _silent(_: str) -> None:
+    """Take the set-up's progress: in the supervisor everything is in the cache already."""
