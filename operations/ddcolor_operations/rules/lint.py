@@ -1,0 +1,278 @@
+"""Finds the mistakes in rule files that ElastAlert2 accepts in silence, or that would stop it.
+
+It needs neither ElastAlert2 nor Elasticsearch, looks at all files, and returns every problem with
+its file and line.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from comfyui_telemetry import semconv
+from comfyui_telemetry.catalogue import CATALOGUE
+
+from . import options
+from .documents import ALIASES
+from .files import Rule, RuleFileError, load_rule, rule_files
+from .query import fields_of, matches_filter
+from .values import QueryError
+
+# Set by whatever starts ElastAlert2; `python -m ddcolor_alerts.launcher --help` lists them.
+LAUNCHER_VARIABLES = frozenset(
+    {"ES_HOST", "ES_PORT", "DDCOLOR_NOTIFIER_URL", "DDCOLOR_RULES_FOLDER"}
+)
+FROM_RECORD = "from_record"
+INGEST_TIME = "event.ingested"
+
+_REQUIRED = ("name", "type", "index", "alert", "filter", "realert", options.METADATA)
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+# Fields of a document that are no attributes, so not in the semantic conventions.
+_DOCUMENT_FIELDS = frozenset(
+    {"@timestamp", "body.text", "event.ingested", "severity_number", "severity_text", "span_id"}
+    | {"trace_id", "observed_timestamp"}
+) | set(ALIASES)
+_PREFIXES = ("attributes.", "resource.attributes.", "scope.attributes.")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake and where it stands; ``line`` counts from 1."""
+
+    path: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
+
+
+def lint_folder(
+    rules: Path,
+    config: Path | None = None,
+    classes: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> list[Problem]:
+    """Return every problem of the rule files in ``rules``, sorted by file and line.
+
+    ``config`` is ElastAlert2's config, for the buffer time that rules fall back to; ``classes`` is
+    the folder of the ``ddcolor_alerts`` package, in which classes are looked up.
+    """
+    problems: set[Problem] = set()
+    default_buffer = _default_buffer(config, problems)
+    names: dict[str, Path] = {}
+    for path in rule_files(rules):
+        problems.update(_unset_variables(path, environ))
+        try:
+            rule = load_rule(path)
+        except RuleFileError as error:
+            problems.add(Problem(error.path, error.line, error.text))
+            continue
+        for source in rule.imports:
+            problems.update(_unset_variables(source.path, environ))
+        problems.update(_lint_rule(rule, default_buffer, classes))
+        if rule.name in names:
+            text = f"name: {rule.name} is the name of {names[rule.name].name} too"
+            problems.add(Problem(*rule.where("name"), text))
+        names.setdefault(rule.name, path)
+    return sorted(problems)
+
+
+def _lint_rule(
+    rule: Rule, default_buffer: timedelta | None, classes: Path | None
+) -> Iterator[Problem]:
+    for name in _REQUIRED:
+        if name not in rule.data:
+            yield Problem(rule.file.path, 1, f"{name} is missing{_WHY.get(name, '')}")
+    if rule.name != rule.file.path.stem:
+        text = f"name: {rule.name} must be the file's name, {rule.file.path.stem}"
+        yield Problem(*rule.where("name"), text)
+    yield from _options(rule)
+    yield from _classes(rule, classes)
+    yield from _times(rule, default_buffer)
+    yield from _metadata(rule)
+    yield from _filter(rule)
+
+
+_WHY = {
+    "realert": ": without it ElastAlert2 swallows repetitions for a minute; import the shared part",
+    options.METADATA: ": the notifier needs kind, level, owner and runbook",
+}
+
+
+def _options(rule: Rule) -> Iterator[Problem]:
+    known = options.known_options(rule.data.get("type"))
+    for source in (rule.file, *rule.imports):
+        for name, value in source.data.items():
+            line = source.line(str(name))
+            if name not in known:
+                hint = options.suggestion(str(name), known)
+                yield Problem(source.path, line, f"the option {name!r} is not known{hint}")
+            elif (problem := options.type_problem(value, known[name])) and not _variable(value):
+                yield Problem(source.path, line, f"{name}: {problem}")
+
+
+def _variable(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("$")
+
+
+def _classes(rule: Rule, folder: Path | None) -> Iterator[Problem]:
+    known = options.elastalert()
+    for option, built_in, what in (
+        ("type", known["types"], "rule type"),
+        ("alert", known["alerters"], "alerter"),
+        ("match_enhancements", known["enhancements"], "enhancement"),
+    ):
+        value = rule.data.get(option, [])
+        for entry in value if isinstance(value, list) else [value]:
+            name = next(iter(entry)) if isinstance(entry, dict) and entry else str(entry)
+            if name in built_in:
+                continue
+            if "." not in name:
+                hint = options.suggestion(name, built_in)
+                text = f"{option}: there is no {what} {name!r}{hint}"
+                yield Problem(*rule.where(option), text)
+            elif folder and not _class_exists(name, folder):
+                yield Problem(*rule.where(option), f"{option}: there is no class {name}")
+    if "alert" in rule.data and rule.data["alert"] not in (options.ALERTER, [options.ALERTER]):
+        text = f"alert: only {options.ALERTER} keeps an alert until it is delivered"
+        yield Problem(*rule.where("alert"), text)
+
+
+def _class_exists(dotted: str, folder: Path) -> bool:
+    module, _, name = dotted.rpartition(".")
+    package, _, file = module.partition(".")
+    source = folder / f"{file}.py"
+    if package != folder.name or not source.is_file():
+        return False
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.ClassDef) and node.name == name for node in tree.body)
+
+
+def _times(rule: Rule, default_buffer: timedelta | None) -> Iterator[Problem]:
+    if rule.data.get("timestamp_field") != INGEST_TIME:
+        text = f"timestamp_field: must be {INGEST_TIME}, or documents that come late are never seen"
+        yield Problem(*rule.where("timestamp_field"), text)
+    timeframe = _length(rule.data.get("timeframe"))
+    if timeframe is None:
+        if rule.data.get("scan_entire_timeframe"):
+            where = rule.where("scan_entire_timeframe")
+            yield Problem(*where, "scan_entire_timeframe: needs a timeframe")
+        return
+    buffer = _length(rule.data.get("buffer_time")) or default_buffer
+    if buffer is not None and buffer < timeframe:
+        text = f"buffer_time: {buffer} is shorter than the timeframe of {timeframe}"
+        yield Problem(*rule.where("timeframe"), f"{text}: documents would be counted twice")
+    if not rule.data.get("scan_entire_timeframe"):
+        text = "scan_entire_timeframe: true is missing: a restart would forget what was counted"
+        yield Problem(*rule.where("timeframe"), text)
+
+
+def _metadata(rule: Rule) -> Iterator[Problem]:
+    metadata = rule.data.get(options.METADATA)
+    if not isinstance(metadata, dict):
+        return
+    key = options.METADATA
+
+    def problem(text: str, *names: str) -> Problem:
+        return Problem(*rule.where(key, *names), f"{'.'.join((key, *names))}: {text}")
+
+    for name in options.METADATA_REQUIRED:
+        if not metadata.get(name):
+            yield problem(f"{name} is missing")
+    for name in metadata:
+        if name not in options.METADATA_KNOWN:
+            hint = options.suggestion(str(name), options.METADATA_KNOWN)
+            yield problem(f"the option is not known{hint}", str(name))
+    kind = metadata.get("kind")
+    if kind and kind != FROM_RECORD and kind not in CATALOGUE:
+        hint = options.suggestion(str(kind), CATALOGUE)
+        yield problem(f"{kind!r} is no kind of the fault catalogue{hint}", "kind")
+    if metadata.get("level") not in (None, 1, 2, 3):
+        yield problem(f"{metadata['level']!r} is not 1, 2 or 3", "level")
+    runbook = metadata.get("runbook")
+    if runbook and (not isinstance(runbook, dict) or not {"zh", "en"} <= set(runbook)):
+        yield problem("give it in zh and in en", "runbook")
+    try:
+        str(metadata.get("summary", "")).format(count=1, message="")
+    except (KeyError, IndexError, ValueError):
+        yield problem("only {count} and {message} can be filled in", "summary")
+    named = [*metadata.get("identity", []), *metadata.get("values", {}).values()]
+    for field in named:
+        if wrong := _field_problem(str(field)):
+            yield problem(wrong, "identity" if field in metadata.get("identity", []) else "values")
+
+
+def _filter(rule: Rule) -> Iterator[Problem]:
+    filters = rule.data.get("filter", [])
+    if not isinstance(filters, list):
+        yield Problem(*rule.where("filter"), "filter: must be a list")
+        return
+    try:
+        matches_filter(filters, {})
+        fields = [*fields_of(filters), *_fields_of_options(rule)]
+    except (QueryError, AttributeError) as error:
+        yield Problem(*rule.where("filter"), f"filter: {error}")
+        return
+    for field in fields:
+        if hint := _field_problem(field):
+            yield Problem(*rule.where("filter"), f"filter: {hint}")
+
+
+def _fields_of_options(rule: Rule) -> Iterator[str]:
+    key = rule.data.get("query_key", [])
+    yield from key if isinstance(key, list) else [key]
+    if rule.data.get("type") == options.CONSECUTIVE:
+        for name in ("failure", "success"):
+            fields = rule.data.get(name)
+            yield from fields if isinstance(fields, dict) else ()
+
+
+def _field_problem(field: str) -> str | None:
+    """Return what is wrong with a field's name: a misspelt one just never finds anything."""
+    bare = field
+    for prefix in _PREFIXES:
+        bare = bare.removeprefix(prefix)
+    if bare in _DOCUMENT_FIELDS or bare in semconv.ATTRIBUTES:
+        return None
+    hint = options.suggestion(bare, {*semconv.ATTRIBUTES, *_DOCUMENT_FIELDS})
+    return f"the field {field!r} is in no document{hint}"
+
+
+def _default_buffer(config: Path | None, problems: set[Problem]) -> timedelta | None:
+    if config is None:
+        return None
+    try:
+        data = yaml.safe_load(config.read_text(encoding="utf-8"))
+        return _length(data["buffer_time"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        problems.add(Problem(config, 1, f"buffer_time cannot be read: {error}"))
+        return None
+
+
+def _length(value: Any) -> timedelta | None:
+    if not isinstance(value, dict) or options.timedelta_problem(value) or "schedule" in value:
+        return None
+    return timedelta(**value)
+
+
+def _unset_variables(path: Path, environ: Mapping[str, str]) -> Iterator[Problem]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return  # said by the reader
+    for number, text in enumerate(lines, 1):
+        for found in _VARIABLE.finditer(text.partition(" #")[0] if "#" in text else text):
+            name = found[1] or found[2]
+            if text.lstrip().startswith("#") or name in LAUNCHER_VARIABLES or name in environ:
+                continue
+            hint = options.suggestion(name, LAUNCHER_VARIABLES)
+            yield Problem(path, number, f"the variable ${name} is not set{hint}")

@@ -1,0 +1,87 @@
+"""Runs rule corpora in seconds: the rule's real filter here, ElastAlert2's own classes beside.
+
+The filter is evaluated by :mod:`.query`; what it lets through goes to ``ddcolor_alerts.offline`` in
+ElastAlert2's environment, which loads the rule file with ElastAlert2's loader, feeds its rule type
+and makes the alerts with the real alerter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .corpus import START, Case, corpus_of, differences, read_corpus
+from .files import Rule, load_rule
+from .query import matches_filter
+
+
+class OfflineError(Exception):
+    """The rules could not be run; the text holds what ElastAlert2's side said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one case; ``failures`` is empty if it was what the corpus expects."""
+
+    rule: str
+    case: Case
+    alerts: list[dict[str, Any]]
+    failures: list[str]
+
+    def __str__(self) -> str:
+        head = f"{self.case.corpus}:{self.case.line}: {self.case.name}"
+        return "\n  ".join([head, *(self.failures or ["as expected"])])
+
+
+def run_corpora(rule_files: Iterable[Path], python: Path, package_root: Path) -> list[Result]:
+    """Run the corpus of each rule file.
+
+    ``python`` is the interpreter of ElastAlert2's environment, ``package_root`` the folder that
+    holds the package ``ddcolor_alerts``. Raises RuleFileError for a rule or corpus that cannot be
+    read, OfflineError if ElastAlert2 does not load a rule.
+    """
+    rules = [load_rule(path) for path in rule_files]
+    cases = [(rule, case) for rule in rules for case in read_corpus(corpus_of(rule.file.path))]
+    alerts = evaluate(cases, python, package_root)
+    return [
+        Result(rule.name, case, came, differences(case.expected, came))
+        for (rule, case), came in zip(cases, alerts, strict=True)
+    ]
+
+
+def evaluate(
+    cases: list[tuple[Rule, Case]], python: Path, package_root: Path
+) -> list[list[dict[str, Any]]]:
+    """Return the alerts of each case, each with ``at`` in seconds from the case's start."""
+    work = [
+        {
+            "rule_file": str(rule.file.path),
+            "start": START.isoformat(),
+            "documents": [
+                {"at": at.total_seconds(), "document": document}
+                for at, document in case.documents
+                if matches_filter(rule.data["filter"], document)
+            ],
+            "restarts": [at.total_seconds() for at in case.restarts],
+        }
+        for rule, case in cases
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(package_root), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [str(python), "-m", "ddcolor_alerts.offline"],
+        input=json.dumps(work),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OfflineError(done.stderr.strip()[-2000:] or f"ended with status {done.returncode}")
+    alerts: list[list[dict[str, Any]]] = json.loads(done.stdout)
+    return alerts

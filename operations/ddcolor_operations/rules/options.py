@@ -1,0 +1,74 @@
+"""What may stand in a rule file: ElastAlert2's options, and those of this project's own classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+# Options of elastalert_rules/ddcolor_alerts, by the class that reads them.
+ALERTER = "ddcolor_alerts.alerter.NotifierAlerter"
+CONSECUTIVE = "ddcolor_alerts.consecutive.ConsecutiveFailures"
+_ALERTER_OPTIONS = {"notifier_url": "string", "x-ddcolor": "object"}
+_CONSECUTIVE_OPTIONS = {"failure": "object", "success": "object", "threshold": "integer"}
+
+METADATA = "x-ddcolor"
+METADATA_REQUIRED = ("kind", "level", "owner", "runbook", "false_positives")
+METADATA_KNOWN = (*METADATA_REQUIRED, "identity", "summary", "values")
+
+TIMEDELTA_UNITS = ("days", "hours", "milliseconds", "minutes", "seconds", "weeks")
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "any": lambda _value: True,
+    "array": lambda value: isinstance(value, list),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
+    "string": lambda value: isinstance(value, str),
+    "null": lambda value: value is None,
+}
+
+
+@cache
+def elastalert() -> dict[str, Any]:
+    """Return the committed list of what ElastAlert2 knows (see ``ddcolor_alerts.options``)."""
+    text = files(__package__).joinpath("elastalert_options.json").read_text(encoding="utf-8")
+    known: dict[str, Any] = json.loads(text)
+    return known
+
+
+def known_options(rule_type: object) -> dict[str, str]:
+    """Return the options that a rule of ``rule_type`` may have, with their types."""
+    options = {**elastalert()["options"], **_ALERTER_OPTIONS}
+    return options | _CONSECUTIVE_OPTIONS if rule_type == CONSECUTIVE else options
+
+
+def type_problem(value: object, wanted: str) -> str | None:
+    """Return what is wrong with ``value``, or None if it has the type ``wanted``."""
+    if wanted == "timedelta":
+        return timedelta_problem(value)
+    if any(_CHECKS[one](value) for one in wanted.split("|")):
+        return None
+    return f"{value!r} is not of type {wanted.replace('|', ' or ')}"
+
+
+def timedelta_problem(value: object) -> str | None:
+    """Return what is wrong with a length of time, or None."""
+    if not isinstance(value, dict) or not value:
+        return f"{value!r} is no length of time: write for example `minutes: 5` below it"
+    for unit, number in value.items():
+        if unit not in (*TIMEDELTA_UNITS, "schedule"):
+            return f"{unit!r} is no unit of time{suggestion(str(unit), TIMEDELTA_UNITS)}"
+        if unit != "schedule" and not _CHECKS["number"](number):
+            return f"{unit}: {number!r} is not a number"
+    return None
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ``: did you mean ...?`` for a misspelt name, or nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f": did you mean {close[0]!r}?" if close else ""
