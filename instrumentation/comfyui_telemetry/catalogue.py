@@ -212,6 +212,22 @@ _KINDS = (
         user_action=Text("请把尺寸调到建议范围内。", "Choose a size within the advice."),
         users=True,
     ),
+    ErrorKind(
+        "invalid_request",
+        "Invalid request",
+        Level.RECORD,
+        Text("请求无效", "A request was refused"),
+        Text(
+            "查看被拒绝的节点和输入；若来自自己的客户端，请修正其工作流。",
+            "Look at the node and input that were refused; if the client is your own, correct its"
+            " workflow.",
+        ),
+        user_action=Text(
+            "请按提示修改工作流或文件名后重试。",
+            "Correct the workflow or the file's name as the message says, then try again.",
+        ),
+        users=True,
+    ),
 )
 
 CATALOGUE: dict[str, ErrorKind] = {kind.name: kind for kind in _KINDS}

@@ -100,6 +100,9 @@ SCOPE_NAME = _attribute(
     "ddcolor_service.http",
     stability="stable",
 )
+LOG_FILE_NAME = _attribute(
+    "log.file.name", "string", "File of a log line that was not in our form.", "service.jsonl"
+)
 EVENT_NAME = _attribute("event.name", "string", "The kind of a log event.", "comfyui.node.finished")
 ERROR_TYPE = _attribute(
     "error.type",
@@ -180,6 +183,12 @@ DEVICE_MEMORY_PEAK = _attribute(
 )
 IMAGE_WIDTH = _attribute("ddcolor.image.width", "int", "Width of the photo.", 640, unit="px")
 IMAGE_HEIGHT = _attribute("ddcolor.image.height", "int", "Height of the photo.", 480, unit="px")
+IMAGE_SHA256 = _attribute(
+    "ddcolor.image.sha256",
+    "string",
+    "First 16 hex digits of the photo file's sha256: recognises a photo without its name.",
+    "2c26b46b68ffc68f",
+)
 PART_NAME = _attribute("ddcolor.part.name", "string", "Part of the stack spoken of.", "gateway")
 PART_EXIT = _attribute("ddcolor.part.exit", "string", "How the part ended.", "signal 9")
 PART_RESTARTS = _attribute("ddcolor.part.restarts", "int", "Restarts of the part so far.", 1)
@@ -210,6 +219,12 @@ ALERTING_RULES = _attribute("ddcolor.alerting.rules", "int", "Alert rules that r
 ALERTING_CYCLE = _attribute(
     "ddcolor.alerting.cycle_s", "double", "Time of one round of all alert rules.", 1.1, unit="s"
 )
+LOG_MALFORMED = _attribute(
+    "ddcolor.log.malformed",
+    "boolean",
+    "A line that is not JSON with a message; the body is the whole line. Set by the agent.",
+    True,
+)
 TELEMETRY_DROPPED = _attribute(
     "comfyui.telemetry.dropped", "int", "Records or spans lost since the last report.", 12
 )
@@ -226,6 +241,7 @@ EVENT_SERVICE_STARTED = _event("comfyui.service.started", "The service accepts w
 EVENT_SERVICE_STOPPED = _event("comfyui.service.stopped", "The service ended in good order.")
 EVENT_SERVICE_CRASHED = _event("comfyui.service.crashed", "The process before this one crashed.")
 EVENT_SERVICE_HEARTBEAT = _event("comfyui.service.heartbeat", "The service is alive.")
+EVENT_REQUEST_FAILED = _event("comfyui.request.failed", "A request met a fault of the service.")
 EVENT_UPLOAD_REJECTED = _event("comfyui.upload.rejected", "An upload was refused, with its kind.")
 EVENT_PROMPT_QUEUED = _event("comfyui.prompt.queued", "A prompt was accepted.")
 EVENT_PROMPT_REJECTED = _event("comfyui.prompt.rejected", "A prompt failed validation.")
