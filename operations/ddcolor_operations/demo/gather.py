@@ -1,0 +1,122 @@
+"""After the run: read the facts back from Elasticsearch and the stack, and let the judge speak."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from elasticsearch import Elasticsearch
+
+from comfyui_telemetry._version import __version__
+from comfyui_telemetry.catalogue import Text
+from ddcolor_operations.elastic import queries
+from ddcolor_operations.elastic.client import connect
+from ddcolor_operations.report import collect
+from ddcolor_operations.report.facts import Fault, Message, Run
+from ddcolor_operations.report.render import Evidence, Trace
+from ddcolor_operations.report.spans import Row, waterfall
+from ddcolor_operations.stack import RunningStack
+
+from .client import ServiceClient
+from .evidence import Seen
+from .judge import judge
+from .run import Performed
+
+_POLL_S = 0.5
+_TRACE_TIMEOUT_S = 30.0
+_FAILED = "out_of_memory"
+_SLOW = "slow_inference"
+_SHOWN_MESSAGE = "three_failures"
+_SHOWN_CHANNELS = ("wecom", "dingtalk")
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The facts of the run, and what Elasticsearch has for the charts.
+
+    ``failed`` is the trace of one failed prompt, None if no prompt of the plan failed.
+    """
+
+    run: Run
+    evidence: Evidence
+    failed: Trace | None
+
+
+def gather(stack: RunningStack, performed: Performed, started_at: datetime) -> Gathered:
+    """Read everything back and judge it. Raises an Elasticsearch error if it does not answer."""
+    status = stack.status()
+    versions = {part.name: part.version for part in status.parts}
+    client = ServiceClient(stack.config.url("service"), stack.config.admin_token)
+    with connect(stack.config.url("elasticsearch")) as elastic:
+        traces = _traces(elastic, performed)
+        records = collect.fault_records(elastic, performed.since)
+        faults, problems = judge(performed.incidents, performed.seen, records)
+        ended_at = datetime.now(UTC)
+        run = Run(
+            started_at=started_at,
+            ended_at=ended_at,
+            stack_ready_s=status.ready_after_s or 0.0,
+            photos=performed.photos,
+            faults=tuple(faults),
+            messages=_messages(faults, performed.seen),
+            documents=queries.count_by_stream(elastic, started_at),
+            versions={
+                "ddcolor-observability": __version__,
+                **versions,
+                **client.versions(),
+                "platform": platform.platform(),
+            },
+            problems=tuple(problems),
+        )
+        evidence = Evidence(
+            traces=list(traces.values()),
+            durations=collect.node_durations(elastic, performed.since),
+            outcomes=collect.prompt_outcomes(elastic, performed.since, ended_at),
+        )
+    return Gathered(run, evidence, traces.get(_FAILED))
+
+
+def _traces(elastic: Elasticsearch, performed: Performed) -> dict[str, Trace]:
+    """Return the traces to show, by the fault's name; the good photo's is called ``photo``."""
+    by_fault = {item.name: item.trace_id for item in performed.incidents}
+    wanted = {
+        _FAILED: (Text("失败的任务", "A failed prompt"), by_fault.get(_FAILED)),
+        "photo": (
+            Text("成功的任务", "A good prompt"),
+            performed.photos[0].trace_id if performed.photos else None,
+        ),
+        _SLOW: (Text("超时的任务", "A slow prompt"), by_fault.get(_SLOW)),
+    }
+    return {
+        name: Trace(title, trace_id, _complete_trace(elastic, trace_id))
+        for name, (title, trace_id) in wanted.items()
+        if trace_id is not None
+    }
+
+
+def _complete_trace(elastic: Elasticsearch, trace_id: str) -> list[Row]:
+    """Return the trace once its prompt's span is there, which ends and is exported last."""
+    deadline = time.monotonic() + _TRACE_TIMEOUT_S
+    while True:
+        spans = queries.trace(elastic, trace_id)
+        if any(span.name == "prompt" for span in spans) or time.monotonic() > deadline:
+            return waterfall(spans)
+        time.sleep(_POLL_S)
+
+
+def _messages(faults: Sequence[Fault], seen: Seen) -> tuple[Message, ...]:
+    """Return one message per chat: that of the loudest alert of the shown fault."""
+    alerts = [a for fault in faults if fault.name == _SHOWN_MESSAGE for a in fault.alerts]
+    loudest = max(alerts, key=lambda alert: alert.level, default=None)
+    if loudest is None:
+        return ()
+    about = [alert for alert in seen.alerts if alert.alert_id == loudest.alert_id]
+    return tuple(
+        Message(channel, arrival.text)
+        for channel in _SHOWN_CHANNELS
+        for alert in about
+        for arrival in seen.of(alert, channel)[:1]
+    )
