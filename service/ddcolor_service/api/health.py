@@ -1,0 +1,48 @@
+"""``/healthz``: the process answers. ``/readyz``: it can restore a photo now."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from aiohttp import web
+
+from ddcolor_service.api.answers import json_response
+from ddcolor_service.api.keys import service_of
+from ddcolor_service.service import Service
+
+
+async def get_healthz(request: web.Request) -> web.Response:
+    """Answer 200 while the process answers at all."""
+    del request
+    return json_response({"status": "ok"})
+
+
+async def get_readyz(request: web.Request) -> web.Response:
+    """Answer 200, or 503 with what is wrong."""
+    checks = await asyncio.to_thread(_checks, service_of(request))
+    ready = all(reason is None for reason in checks.values())
+    shown = {name: "ok" if reason is None else reason for name, reason in checks.items()}
+    return json_response(
+        {"status": "ready" if ready else "not ready", "checks": shown}, status=200 if ready else 503
+    )
+
+
+def _checks(service: Service) -> dict[str, str | None]:
+    """Return for each check what is wrong, None if nothing is."""
+    settings = service.settings
+    free = shutil.disk_usage(service.folders.root).free
+    limit = settings.prompt_hard_limit_s
+    stuck = bool(limit) and service.queue.running_for() > 2 * limit
+    return {
+        "model": None if service.models.available() else "no checkpoint's file is there",
+        "worker": None if service.worker.alive() else "the worker does not run",
+        "queue": "the running prompt ignores its time limit" if stuck else None,
+        "disk": None if free >= settings.min_free_disk_bytes else "the disk is nearly full",
+    }
+
+
+def add_routes(app: web.Application, prefix: str) -> None:
+    """Add these routes below ``prefix``."""
+    app.router.add_get(f"{prefix}/healthz", get_healthz)
+    app.router.add_get(f"{prefix}/readyz", get_readyz)

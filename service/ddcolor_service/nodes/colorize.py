@@ -1,0 +1,232 @@
+"""DDColor_Colorize: the node that colours a black-and-white photo."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from comfyui_telemetry import classify, semconv
+from comfyui_telemetry.catalogue import CATALOGUE
+from ddcolor_service import faults
+from ddcolor_service.advice import LARGE_PHOTO_PX, SIZE_ADVICE, SIZE_STEP
+from ddcolor_service.checks import check_restored
+from ddcolor_service.execution import CancelToken, NodeRun, current_run
+from ddcolor_service.models import DEMO_NAME, LoadedModel
+from ddcolor_service.nodes.services import NodeServices
+
+_MIN_SIZE, _MAX_SIZE = 32, 4096
+_MIN_RETRY_SIZE = 256
+# What is passed on as advice (person 460-680, building 960-1280) holds sizes that no network takes.
+_PASSED_ON = {"person": (460, 680), "building": (960, 1280)}
+
+
+class DDColorColorize:
+    """Colours a batch of photos with a DDColor checkpoint."""
+
+    services: ClassVar[NodeServices]
+
+    CATEGORY = "DDColor"
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "colorize"
+    DESCRIPTION = "Colours black-and-white photos. Advice: person 480-672, building 960-1280."
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802  ComfyUI's protocol
+        """Declare the inputs; the default checkpoint is one whose file is there."""
+        models = cls.services.models
+        names = models.names()
+        there = models.available()
+        size = {"default": 512, "min": _MIN_SIZE, "max": _MAX_SIZE, "step": SIZE_STEP}
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "model_input_size": ("INT", size),
+                "checkpoint": (names, {"default": there[0] if there else DEMO_NAME}),
+            }
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model_input_size: object) -> bool | str:  # noqa: N802  the protocol
+        """Hold the size against the limits, and against the step if the settings say so."""
+        if not isinstance(model_input_size, int):  # comes from another node
+            return True
+        if not _MIN_SIZE <= model_input_size <= _MAX_SIZE:
+            return f"the size must lie between {_MIN_SIZE} and {_MAX_SIZE}"
+        if cls.services.settings.size_policy == "refuse" and model_input_size % SIZE_STEP:
+            return (
+                f"{model_input_size} is no multiple of {SIZE_STEP}; the nearest that fits is"
+                f" {fitting_size(model_input_size)}"
+            )
+        return True
+
+    def colorize(
+        self, image: torch.Tensor, model_input_size: int, checkpoint: str
+    ) -> tuple[torch.Tensor]:
+        """Return the coloured batch (NxHxWx3, 0..1) of a batch NxHxWxC.
+
+        Raises what the model registry raises, :class:`OutputDamagedError`, or an out-of-memory
+        error of the device.
+        """
+        run = current_run()
+        size = fitting_size(model_input_size)
+        photos: NDArray[np.float32] = np.ascontiguousarray(
+            image[..., :3].detach().cpu().float().numpy()
+        )
+        if photos.shape[-1] == 1:
+            photos = np.repeat(photos, 3, axis=-1)
+        self._advise(run, model_input_size, size, photos.shape)
+        model = self._model(run, checkpoint)
+        self._suffer(run, model)
+        coloured, size = self._infer(run, model, photos, size)
+        if self.services.faults.take("output_damaged"):
+            coloured = np.zeros_like(coloured)
+        for before, after in zip(photos, coloured, strict=True):
+            check_restored(before, after)
+        return (torch.from_numpy(coloured),)
+
+    def _model(self, run: NodeRun | None, checkpoint: str) -> LoadedModel:
+        """Return the model, loaded if it was not, with its own span for the loading."""
+        models, telemetry = self.services.models, self.services.telemetry
+        if run is not None:
+            run.describe(**{semconv.MODEL_NAME: checkpoint})
+        if self.services.faults.take("missing_checkpoint"):
+            # Ask for a file that is really not there, instead of pretending.
+            return models.get(f"missing-{checkpoint}")
+        if any(loaded.name == checkpoint for loaded in models.loaded()):
+            model = models.get(checkpoint)
+        else:
+            with telemetry.tracer.start_as_current_span("load model") as span:
+                span.set_attribute(semconv.MODEL_NAME, checkpoint)
+                model = models.get(checkpoint)
+                span.set_attribute(semconv.MODEL_VARIANT, model.variant)
+        facts: dict[str, Any] = {
+            semconv.MODEL_NAME: model.name,
+            semconv.MODEL_SHA256: model.sha256[:16],
+            semconv.MODEL_VARIANT: model.variant,
+            semconv.DEVICE: model.device,
+        }
+        log = telemetry.logger("ddcolor_service.models")
+        if model.loaded_now:
+            facts[semconv.MODEL_LOAD_DURATION] = round(model.load_seconds, 6)
+            log.info(
+                f"Loaded the checkpoint in {model.load_seconds:.2f} s",
+                event_name=semconv.EVENT_MODEL_LOADED,
+                **facts,
+            )
+        if model.problem is not None:
+            log.warning(f"The checkpoint changed but could not be loaded again: {model.problem}")
+        if run is not None:
+            run.describe(**facts)
+        return model
+
+    def _suffer(self, run: NodeRun | None, model: LoadedModel) -> None:
+        """Let the armed faults of this node happen."""
+        armed = self.services.faults
+        if slow := armed.take("slow_inference"):
+            (run.cancel if run is not None else CancelToken()).wait(slow.seconds or 0.0)
+        if armed.take("out_of_memory"):
+            faults.exhaust_memory(model.device)
+        if armed.take("execution_error"):
+            faults.break_shapes()
+
+    def _infer(
+        self, run: NodeRun | None, model: LoadedModel, photos: NDArray[np.float32], size: int
+    ) -> tuple[NDArray[np.float32], int]:
+        """Return the coloured photos and the size that was used at last."""
+        try:
+            return self._forward(run, model, photos, size), size
+        except Exception as error:
+            smaller = max(_MIN_RETRY_SIZE, size * 3 // 4 // SIZE_STEP * SIZE_STEP)
+            allowed = self.services.settings.oom_retry and smaller < size
+            if not allowed or classify(error) != "out_of_memory":
+                raise
+            error.__traceback__ = None  # its frames hold the tensors that filled the memory
+        free_device_memory()
+        text = f"memory ran out at {size} px, {smaller} px is used"
+        self.services.telemetry.logger("ddcolor_service.models").warning(text.capitalize())
+        if run is not None:
+            run.notice(text)
+        return self._forward(run, model, photos, smaller), smaller
+
+    def _forward(
+        self, run: NodeRun | None, model: LoadedModel, photos: NDArray[np.float32], size: int
+    ) -> NDArray[np.float32]:
+        started = time.perf_counter()
+        done = []
+        for index, photo in enumerate(photos):
+            done.append(
+                model.colorize(photo, size, check=run.cancel.check if run is not None else None)
+            )
+            if run is not None:
+                run.progress(index + 1, len(photos))
+        if run is not None:
+            facts: dict[str, Any] = {
+                semconv.MODEL_INPUT_SIZE: size,
+                semconv.INFERENCE_DURATION: round(time.perf_counter() - started, 6),
+                semconv.IMAGE_WIDTH: photos.shape[2],
+                semconv.IMAGE_HEIGHT: photos.shape[1],
+            }
+            peak = model.peak_device_bytes()
+            if peak is not None:
+                facts[semconv.DEVICE_MEMORY_PEAK] = peak
+            run.describe(**facts)
+        return np.stack(done).astype(np.float32, copy=False)
+
+    def _advise(self, run: NodeRun | None, asked: int, size: int, shape: tuple[int, ...]) -> None:
+        """Say once, in the log and to the client, what about the sizes is against the advice."""
+        scenario = run.scenario if run is not None else None
+        notes = size_notes(asked, size, max(shape[1:3]), scenario)
+        if not notes:
+            return
+        text = "; ".join(notes)
+        kind = CATALOGUE["size_advice"]
+        self.services.telemetry.logger("ddcolor_service.size").info(
+            f"{kind.keyword}: {text}",
+            event_name=semconv.EVENT_SIZE_ADVICE,
+            **{
+                semconv.ERROR_KIND: kind.name,
+                semconv.ERROR_LEVEL: int(kind.level),
+                semconv.MODEL_INPUT_SIZE: asked,
+            },
+        )
+        if run is not None:
+            run.notice(text)
+
+
+def fitting_size(asked: int) -> int:
+    """Return the multiple of 32 next to ``asked``, kept inside the advice if ``asked`` is.
+
+    460 becomes 480 and 680 becomes 672: both are passed on as good sizes for persons.
+    """
+    size = max(SIZE_STEP, (asked + SIZE_STEP // 2) // SIZE_STEP * SIZE_STEP)
+    for scenario, (low, high) in _PASSED_ON.items():
+        if low <= asked <= high:
+            size = min(max(size, SIZE_ADVICE[scenario].smallest), SIZE_ADVICE[scenario].largest)
+    return size
+
+
+def size_notes(asked: int, size: int, longest_side: int, scenario: str | None) -> list[str]:
+    """Return what is to be said of a size (pixels); without a scenario any advice will do."""
+    notes = []
+    if size != asked:
+        notes.append(f"{asked} px is no multiple of {SIZE_STEP}, {size} px is used")
+    advised = [SIZE_ADVICE[scenario]] if scenario in SIZE_ADVICE else list(SIZE_ADVICE.values())
+    if not any(advice.covers(size) for advice in advised):
+        ranges = " or ".join(f"{a.smallest}-{a.largest}" for a in advised)
+        notes.append(f"{size} px is outside the advised {ranges} px")
+    if longest_side > LARGE_PHOTO_PX:
+        notes.append(f"the photo is longer than {LARGE_PHOTO_PX} px")
+    return notes
+
+
+def free_device_memory() -> None:
+    """Give cached blocks back to the device."""
+    import gc
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
