@@ -5,13 +5,16 @@ import { reached, unreachable } from "./connection.js";
 import { t } from "./texts.js";
 import { askToken, bearer } from "./token.js";
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 20_000; // until an answer begins
 
-/** The service refused: `kind` of the fault catalogue if it named one, `reason` in its own words. */
+/**
+ * The service refused: `kind` of the fault catalogue if it named one, the message in its own words,
+ * `trace` by which the operator finds it.
+ */
 export class Refused extends Error {
-  constructor(status, { kind = null, reason = "" } = {}) {
+  constructor(status, { kind = null, reason = "", trace = null } = {}) {
     super(reason || `HTTP ${status}`);
-    Object.assign(this, { status, kind, reason: this.message });
+    Object.assign(this, { status, kind, trace });
   }
 }
 
@@ -29,10 +32,10 @@ export class Busy extends Error {
 export const address = (path) => new URL(path, document.baseURI);
 
 /** What an answer that is no success means. */
-function problem(status, text, retryAfter) {
-  if (status === 429) return new Busy(Math.min(Math.max(Number(retryAfter) || 5, 1), 60));
+function problem({ status, header }, text) {
+  if (status === 429) return new Busy(Math.min(Math.max(Number(header("Retry-After")) || 5, 1), 60));
   if (status >= 502 && status <= 504) return new Unreachable(`HTTP ${status}`);
-  return new Refused(status, explained(status, text));
+  return new Refused(status, { ...explained(status, text), trace: header("X-Trace-Id") });
 }
 
 function explained(status, text) {
@@ -66,7 +69,8 @@ async function call(path, { method = "GET", json, signal } = {}) {
       if (json !== undefined) headers["Content-Type"] = "application/json";
       const body = json === undefined ? undefined : JSON.stringify(json);
       const response = await fetch(address(path), { method, headers, body, signal: stopper.signal, cache: "no-store" });
-      return { status: response.status, ok: response.ok, response, retryAfter: response.headers.get("Retry-After"), blob: await response.blob() };
+      clearTimeout(timer); // a picture may take longer than that on a slow line
+      return { status: response.status, header: (name) => response.headers.get(name), body: await response.blob() };
     } catch {
       signal?.throwIfAborted();
       unreachable();
@@ -76,18 +80,18 @@ async function call(path, { method = "GET", json, signal } = {}) {
       signal?.removeEventListener("abort", stop);
     }
   });
-  return settled(answer.status, answer.blob, answer.ok ? "" : await answer.blob.text(), answer.retryAfter);
+  if (!isGood(answer)) throw failed(answer, await answer.body.text());
+  reached();
+  return answer.body;
 }
 
-function settled(status, body, text, retryAfter) {
-  if (status >= 200 && status < 300) {
-    reached();
-    return body;
-  }
-  const error = problem(status, text, retryAfter);
+const isGood = ({ status }) => status >= 200 && status < 300;
+
+function failed(answer, text) {
+  const error = problem(answer, text);
   if (error instanceof Unreachable) unreachable();
   else reached();
-  throw error;
+  return error;
 }
 
 async function callJson(path, options) {
@@ -96,6 +100,7 @@ async function callJson(path, options) {
 }
 
 export const postPrompt = (body, signal) => callJson("prompt", { method: "POST", json: body, signal });
+export const features = (signal) => callJson("features", { signal });
 export const queue = () => callJson("queue");
 export const history = async (id) => (await callJson(`history/${encodeURIComponent(id)}`))[id] ?? null;
 export const nodeInfo = async (type) => (await callJson(`object_info/${encodeURIComponent(type)}`))[type] ?? null;
@@ -111,8 +116,9 @@ export async function cancel(id) {
 /** Upload `file` as `name`; XMLHttpRequest because fetch does not tell how much is sent. */
 export async function upload(file, name, onSent, signal) {
   const answer = await authorised((headers) => send(file, name, headers, onSent, signal));
-  const body = settled(answer.status, answer.responseText, answer.responseText, answer.getResponseHeader("Retry-After"));
-  return JSON.parse(body);
+  if (!isGood(answer)) throw failed(answer, answer.body);
+  reached();
+  return JSON.parse(answer.body);
 }
 
 function send(file, name, headers, onSent, signal) {
@@ -125,7 +131,8 @@ function send(file, name, headers, onSent, signal) {
     request.upload.onprogress = (event) => event.lengthComputable && onSent(event.loaded / event.total);
     const stop = () => request.abort();
     signal.addEventListener("abort", stop);
-    request.onload = () => resolve(request);
+    request.onload = () =>
+      resolve({ status: request.status, header: (name) => request.getResponseHeader(name), body: request.responseText });
     request.onerror = () => {
       unreachable();
       reject(new Unreachable("upload"));

@@ -37,13 +37,14 @@ export class Card {
     this.time = h("p", { class: "hint time" });
     this.notice = h("p", { class: "notice warning" });
     this.fault = h("div", { class: "fault" });
+    this.details = h("details", {}, h("summary"), h("p", { class: "reason", lang: "en" }));
     this.buttons = Object.fromEntries(
       Object.entries(BUTTONS).map(([name, look]) => [name, h("button", { type: "button", class: `button ${look}`, onclick: () => does[name](this) })]),
     );
     this.frame = h("div", { class: "frame" }, this.job.preview ?? h("span", { class: "blank" }));
     this.picture = h("div", { class: "picture" }, this.frame);
     const body = h("div", { class: "body" }, this.title, this.settings, this.state, this.steps, this.progress,
-      this.time, this.notice, this.fault, h("div", { class: "actions" }, ...Object.values(this.buttons)));
+      this.time, this.notice, this.fault, this.details, h("div", { class: "actions" }, ...Object.values(this.buttons)));
     this.element = h("li", { class: "job", "aria-labelledby": id }, this.picture, body);
   }
 
@@ -106,17 +107,19 @@ export class Card {
   }
 
   showFault() {
-    const { stage, fault, id } = this.job;
+    const { stage, fault, notes, id } = this.job;
     this.fault.hidden = stage !== "failed";
-    if (this.fault.hidden) return this.fault.replaceChildren();
+    const technical = stage === "failed" ? fault.reason : stage === "done" ? notes.join("\n") : "";
+    const [summary, text] = this.details.children;
+    summary.textContent = t("job.details");
+    text.textContent = technical;
+    this.details.hidden = technical === "";
+    if (this.fault.hidden) return;
     const { title, action } = this.explained();
-    const wasOpen = this.fault.querySelector("details")?.open ?? false;
-    const reason = fault.reason && h("details", { open: wasOpen }, h("summary", {}, t("job.details")), h("p", { class: "reason", lang: "en" }, fault.reason));
     this.fault.replaceChildren(
       h("h4", {}, title),
       h("p", {}, h("strong", {}, t("job.todo")), h("span", {}, action)),
-      h("p", { class: "hint" }, `${t("job.number")} `, h("code", {}, id)),
-      ...(reason ? [reason] : []),
+      h("p", { class: "hint" }, `${t("job.number")} `, h("code", {}, fault.trace ?? id)),
     );
   }
 
@@ -152,7 +155,7 @@ export class Card {
   }
 
   compareWith(result) {
-    const after = this.own(result.blob);
+    const after = this.own(result);
     this.comparison = compare(this.job.file ? this.own(this.job.file) : null, after);
     this.picture.replaceChildren(this.comparison.element);
     if (this.job.file) return;
@@ -186,8 +189,8 @@ export class Card {
   }
 
   download() {
-    const { name, result } = this.job;
-    const extension = /\.\w+$/.exec(result.filename)?.[0] ?? ".png";
+    const { name, picture } = this.job;
+    const extension = /\.\w+$/.exec(picture.filename)?.[0] ?? ".png";
     const stem = name.replace(/\.\w{1,5}$/, "");
     h("a", { href: this.urls[0], download: `${stem}-ddcolor${extension}` }).click();
   }

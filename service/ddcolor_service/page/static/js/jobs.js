@@ -12,25 +12,27 @@ export function uuid() {
 }
 
 export class Job extends EventTarget {
-  /** `file` is absent after a reload of the page; `image` is then what the upload was answered. */
-  constructor({ id = uuid(), name, scenario, size, file = null, image = null, preview = null, finished = false }) {
+  /**
+   * After a reload of the page `file` is absent, `image` is what the upload was answered and
+   * `picture`, if there is one, the result as the history named it.
+   */
+  constructor({ id = uuid(), name, scenario, size, file = null, image = null, preview = null, picture = null, seconds = null }) {
     super();
-    Object.assign(this, { id, name, scenario, size, file, image, preview, finished });
     this.renew();
+    Object.assign(this, { id, name, scenario, size, file, image, preview, picture, seconds });
   }
 
   renew() {
     this.stopper = new AbortController();
     Object.assign(this, {
-      stage: "waiting", sent: 0, ahead: null, node: null, finishedNodes: new Set(), share: null,
-      startedAt: null, seconds: null, busyFor: null, resent: 0, fault: null, result: null,
+      stage: "waiting", sent: 0, ahead: null, node: null, finishedNodes: new Set(), share: null, startedAt: null,
+      seconds: null, busyFor: null, resent: 0, fault: null, picture: null, notes: [], result: null,
     });
   }
 
   /** Start over as a new prompt. */
   restart() {
     this.id = uuid();
-    this.finished = false;
     this.renew();
     this.set({});
   }
@@ -51,7 +53,7 @@ const KEY = "ddcolor.jobs";
 export function remember(jobs) {
   const kept = jobs
     .filter((job) => job.image && job.stage !== "cancelled" && job.stage !== "failed")
-    .map(({ id, name, scenario, size, image, stage }) => ({ id, name, scenario, size, image, finished: stage === "done" }));
+    .map(({ id, name, scenario, size, image, picture, seconds }) => ({ id, name, scenario, size, image, picture, seconds }));
   try {
     sessionStorage.setItem(KEY, JSON.stringify(kept));
   } catch {

@@ -18,13 +18,17 @@ let uploading = Promise.resolve(); // one upload at a time: the first photo star
 export async function run(job, all, accepted = false) {
   const { signal } = job.stopper;
   try {
-    const ended = await carryThrough(job, signal, all, accepted);
-    if (ended.stage !== "done") return job.set(ended);
-    const blob = await patiently(job, () => api.view(ended.picture, signal));
-    job.set({ ...ended, result: { blob, filename: ended.picture.filename } });
+    if (!job.picture) {
+      const ended = await carryThrough(job, signal, all, accepted);
+      if (ended.stage !== "done") return job.set(ended);
+      Object.assign(job, { picture: ended.picture, notes: ended.notes, seconds: ended.seconds });
+    }
+    const blob = await patiently(job, () => api.view(job.picture, signal));
+    job.set({ stage: "done", result: blob });
   } catch (error) {
     if (signal.aborted) job.set({ stage: "cancelled" });
-    else job.set({ stage: "failed", fault: { kind: error.kind ?? null, reason: error.message } });
+    else if (job.picture && error.status === 404) job.set({ stage: "failed", fault: { gone: true, reason: "" } });
+    else job.set({ stage: "failed", fault: { kind: error.kind ?? null, reason: error.message, trace: error.trace } });
   } finally {
     remember(all());
   }
@@ -38,7 +42,6 @@ async function carryThrough(job, signal, all, accepted) {
       return { stage: "failed", fault: { kind: "output_damaged", reason: "the prompt made no picture" } };
     }
     if (ended.stage !== "lost") return ended;
-    if (job.finished) return { stage: "failed", fault: { gone: true, reason: "" } };
     if (job.resent >= RESENDS) return { stage: "failed", fault: { kind: "service_down", reason: "" } };
     job.set({ stage: "waiting", resent: job.resent + 1 });
   }
@@ -54,6 +57,7 @@ async function handIn(job, signal, all) {
     signal.throwIfAborted();
     if (job.file) {
       job.set({ stage: "uploading", sent: 0 });
+      await checkSize(job, signal);
       const send = () => api.upload(job.file, uploadName(job), (sent) => job.set({ sent }), signal);
       job.image = await patiently(job, send);
     }
@@ -68,6 +72,15 @@ async function handIn(job, signal, all) {
   } finally {
     done();
   }
+}
+
+/**
+ * Refuse a file that the service would not take. Its own refusal may come as a cut connection in the
+ * middle of the upload, which looks like a network that is worth another try.
+ */
+async function checkSize(job, signal) {
+  const { max_upload_size: limit } = await patiently(job, () => api.features(signal));
+  if (job.file.size > limit) throw new api.Refused(413, { kind: "image_too_large", reason: `more than ${limit} bytes are not taken` });
 }
 
 /** A name that says nothing about the person: what a file is called can be private. */

@@ -6,6 +6,7 @@ import { backoff } from "./connection.js";
 import { announce } from "./dom.js";
 import * as socket from "./socket.js";
 import { t } from "./texts.js";
+import { bearer } from "./token.js";
 import { outcome } from "./workflow.js";
 
 const CALM_S = 8; // between polls while the socket talks
@@ -38,9 +39,10 @@ export function unfollow(job) {
 }
 
 /** Connect before a prompt is sent, so that its first messages are heard. */
-export function listen() {
+export async function listen() {
+  if (bearer()) return; // browsers cannot send a token with a WebSocket: then the polls have to do
   socket.connect(receive, () => pollIn(0));
-  return socket.opened();
+  await socket.opened();
 }
 
 function receive(type, data) {

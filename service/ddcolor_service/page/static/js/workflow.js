@@ -32,7 +32,9 @@ export function outcome(entry) {
     return { stage: "failed", fault: { kind: error.kind ?? null, reason: error.exception_message ?? "" } };
   }
   if (messages.has("execution_interrupted")) return { stage: "cancelled" };
-  const picture = Object.values(entry.outputs ?? {}).flatMap((output) => output.images ?? [])[0];
+  const outputs = Object.values(entry.outputs ?? {});
+  const picture = outputs.flatMap((output) => output.images ?? [])[0] ?? null;
+  const notes = outputs.flatMap((output) => output.text ?? []);
   const ended = messages.get("execution_success")?.timestamp;
-  return { stage: "done", picture: picture ?? null, seconds: ended && began ? (ended - began) / 1000 : null };
+  return { stage: "done", picture, notes, seconds: ended && began ? (ended - began) / 1000 : null };
 }
