@@ -112,8 +112,8 @@ def _run_until_interrupted(config: StackConfig) -> None:
 
 def _status_table(status: StackStatus) -> Table:
     title = f"{status.state}, supervisor pid {status.supervisor_pid}"
-    table = Table("part", "state", "health", "port", "pid", "up for", "restarts", "version")
-    table.title = title
+    columns = ("part", "state", "health", "port", "pid", "up for", "restarts", "version")
+    table = Table(*columns, title=title, title_justify="left", box=None)
     for part in status.parts:
         healthy = "[green]ok[/]" if part.healthy else "[red]no[/]"
         table.add_row(

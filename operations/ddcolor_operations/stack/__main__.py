@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
 from comfyui_telemetry import Telemetry, configure
+from comfyui_telemetry._version import __version__
 
 from .config import StackConfig
 from .control import status_file
@@ -17,8 +19,11 @@ from .supervisor import Supervisor
 def main(state: Path) -> int:
     """Run the stack whose settings lie in ``state``; return the exit code."""
     config = StackConfig.load(state)
+    # It logs every request; ours are the set-up's, which says itself what it changed.
+    logging.getLogger("elastic_transport").setLevel(logging.WARNING)
     telemetry = configure(
         service_name="ddcolor-stack",
+        service_version=__version__,
         log_file=config.log_dir / "stack.jsonl",
         log_stdout=False,
         traces=False,

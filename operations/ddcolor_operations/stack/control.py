@@ -55,7 +55,11 @@ def start(config: StackConfig, progress: Progress, *, detached: bool) -> StackSt
             " Stop it with 'ddcolor-obs down', or choose another --state and --port-offset."
         )
     if taken := taken_ports(config):
-        raise StackError("\n".join(str(port) for port in taken))
+        advice = (
+            "Stop the holder, shift all ports with --port-offset N, or move one with"
+            f" DDCOLOR_OBS_PORT_{taken[0].name.upper()}."
+        )
+        raise StackError("\n".join([*(str(port) for port in taken), advice]))
     config.save()
     config.log_dir.mkdir(parents=True, exist_ok=True)
     status_file(config.state).unlink(missing_ok=True)

@@ -13,9 +13,8 @@ from pathlib import Path
 class LaunchSpec:
     """How to start one process; whoever starts it uses :meth:`command` and :meth:`environment`.
 
-    ``uid`` and ``gid`` are the user to run as (None: the caller's); ``capabilities`` are the names
-    of those of root's (without ``CAP_``) that this user keeps. ``clear_env`` says that the process
-    gets ``env`` alone; otherwise ``env`` is laid over the caller's environment.
+    ``uid`` and ``gid`` are the user to run as (None: the caller's). ``clear_env`` says that the
+    process gets ``env`` alone; otherwise ``env`` is laid over the caller's environment.
     """
 
     argv: tuple[str, ...]
@@ -24,7 +23,6 @@ class LaunchSpec:
     uid: int | None = None
     gid: int | None = None
     cwd: Path | None = None
-    capabilities: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         """Return the argument list, with the user and the bond to the parent applied.
@@ -39,9 +37,6 @@ class LaunchSpec:
         if self.uid is not None:
             gid = self.uid if self.gid is None else self.gid
             prefix += [f"--reuid={self.uid}", f"--regid={gid}", "--clear-groups"]
-        if self.capabilities:
-            kept = ",".join(f"+{name}" for name in self.capabilities)
-            prefix += [f"--inh-caps={kept}", f"--ambient-caps={kept}"]
         return [*prefix, "--", *self.argv]
 
     def environment(self) -> dict[str, str]:

@@ -19,10 +19,7 @@ class TakenPort:
     holder: str
 
     def __str__(self) -> str:
-        return (
-            f"Port {self.port} ({self.name}) is taken by {self.holder}. Stop it, choose another"
-            f" port (DDCOLOR_OBS_PORT_{self.name.upper()}), or shift all with --port-offset."
-        )
+        return f"Port {self.port} ({self.name}) is taken by {self.holder}."
 
 
 def taken_ports(config: StackConfig) -> list[TakenPort]:
