@@ -78,7 +78,7 @@ def _undecodable_upload(stage: Stage) -> Caused:
     answer = stage.client.upload(file, file.name)
     if answer.ok:
         raise DemoError("The service took an upload that is no picture; it should refuse it.")
-    return Caused(caused_at, _now())
+    return Caused(caused_at, _now(), answer.headers.get("X-Trace-Id"))
 
 
 def _armed(kind: str, count: int = 1) -> Callable[[Stage], Caused]:

@@ -31,6 +31,7 @@ class _Answer:
         self.ok = ok
         self.status_code = 200 if ok else 400
         self.text = "no picture"
+        self.headers = {"X-Trace-Id": "ab" * 16}
 
     def json(self) -> dict[str, str]:
         return {"name": "stored.png"}
@@ -197,6 +198,7 @@ def test_a_good_photo_follows_each_fault(
     ]
     assert [type(photo) for photo in performed.photos] == [Photo]
     assert [i.name for i in performed.incidents] == ["undecodable_upload", "three_failures"]
+    assert performed.incidents[0].trace_id == "ab" * 16
     assert all(i.recovered_s is not None for i in performed.incidents)
     assert [good for _, good in screen.lines] == [True, False, False]
     assert "decode_failed L2 → WeCom" in screen.lines[1][0]

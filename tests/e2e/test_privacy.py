@@ -1,0 +1,194 @@
+"""Nothing of a user's paths, addresses and secrets leaves the machine that knows it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+from elasticsearch import Elasticsearch
+
+from ddcolor_operations.demo.client import new_trace_id
+from ddcolor_operations.demo.gather import Gathered
+from ddcolor_operations.demo.photos import samples, workflow
+from ddcolor_operations.stack import RunningStack
+from tests.support.elastic import eventually
+from tests.support.stacks import alerts, client_of, documents, received
+
+
+@dataclass
+class Planted:
+    """Texts that must be nowhere, by what they are; ``alert_id`` is of the alert that has some."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    alert_id: str = ""
+
+    def found_in(self, text: str) -> list[str]:
+        """Return what of the planted is in ``text``."""
+        return [name for name, value in self.texts.items() if value in text]
+
+
+@pytest.fixture(scope="module")
+def planted(gathered: Gathered, stack: RunningStack, elastic: Elasticsearch) -> Planted:
+    """Bring secrets in by every door that a user, a client or the configuration has."""
+    assert gathered.run.photos
+    planted = Planted()
+    _names_of_photos(stack, planted)
+    _requests_with_tokens(stack, planted)
+    _alert_with_secrets(stack, planted)
+    _log_of_a_program_that_redacts_nothing(stack, elastic, planted)
+    for file in (stack.config.data_dir("receivers")).iterdir():
+        if file.suffix in {".webhook", ".signing_secret", ".authorization"}:
+            value = file.read_text().strip()
+            planted.texts[file.name] = value.rpartition("=")[2].removeprefix("Bearer ")
+    planted.texts["admin token"] = stack.config.admin_token
+    assert all(len(text) >= 8 for text in planted.texts.values())
+    return planted
+
+
+def test_nothing_is_in_elasticsearch(planted: Planted, elastic: Elasticsearch) -> None:
+    """No document of any data stream, nor of ElastAlert2's, holds a planted text."""
+    leaks = [(planted.found_in(text), text) for text in documents(elastic)]
+
+    assert len(leaks) > 100
+    assert [leak for leak in leaks if leak[0]] == []
+
+
+def test_nothing_is_in_the_logs(planted: Planted, stack: RunningStack) -> None:
+    """No log file of any part holds a planted text."""
+    files = [file for file in stack.config.log_dir.rglob("*") if file.is_file()]
+    leaks = {
+        file.name: found
+        for file in files
+        if file.name != "planted.jsonl"
+        and (found := planted.found_in(file.read_text(errors="replace")))
+    }
+
+    assert len(files) > 10
+    assert leaks == {}
+
+
+def test_nothing_is_in_a_message(planted: Planted, stack: RunningStack) -> None:
+    """No message in any chat, phone or mailbox, and no alert at the notifier, holds one."""
+    about = eventually(
+        lambda: [m for m in received(stack) if planted.alert_id[:8] in m["text"]],
+        lambda found: len(found) == 4,
+        timeout_s=30,
+    )
+    text = json.dumps([received(stack), alerts(stack)], ensure_ascii=False)
+
+    assert {message["receiver"] for message in about} == {"wecom", "dingtalk", "sms", "mail"}
+    assert planted.found_in(text) == []
+
+
+def test_no_folder_of_this_machine_is_in_elasticsearch(
+    planted: Planted, stack: RunningStack, elastic: Elasticsearch
+) -> None:
+    """The missing checkpoint's error names a file, never the folder it was looked for in."""
+    state = str(stack.config.state)
+
+    assert [text for text in documents(elastic) if state in text] == []
+
+
+def _names_of_photos(stack: RunningStack, planted: Planted) -> None:
+    client = client_of(stack)
+    name = planted.texts["photo's name"] = f"王芳身份证{secrets.token_hex(6)}"
+    folder = planted.texts["photo's folder"] = f"Desktop{secrets.token_hex(6)}"
+    photo = samples(per_scenario=1)[0].file
+    stored = client.upload(photo, f"{name}.jpg").json()["name"]
+    prompt_id = client.queue(workflow("person", stored), new_trace_id())
+    assert client.wait(prompt_id, 60).success
+    assert not client.upload(Path(__file__), f"{name}.jpg").ok
+    assert not client.upload(photo, f"/home/zhangwei/{folder}/../../x.jpg").ok
+    client.arm("execution_error")
+    again = client.upload(photo, f"{name}-2.jpg").json()["name"]
+    assert not client.wait(client.queue(workflow("person", again), new_trace_id()), 60).success
+    refused = requests.post(
+        stack.config.url("service") + "/prompt",
+        json={"prompt": workflow("person", f"{name}-gone.jpg")},
+        timeout=30,
+    )
+    assert refused.status_code == requests.codes.bad_request
+
+
+def _requests_with_tokens(stack: RunningStack, planted: Planted) -> None:
+    url = stack.config.url("service")
+    token = planted.texts["a wrong admin token"] = secrets.token_urlsafe(24)
+    query = planted.texts["a token in a query"] = secrets.token_urlsafe(24)
+    address = planted.texts["a client's address"] = "203.0.113.77"
+    key = planted.texts["a paid node's key"] = secrets.token_urlsafe(24)
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": address}
+    body = {"kind": token}
+    requests.post(f"{url}/admin/faults", json=body, headers=headers, timeout=30)
+    requests.get(f"{url}/view?filename=no.png&token={query}", headers=headers, timeout=30)
+    prompt = {"prompt": {}, "extra_data": {"api_key_comfy_org": key}, "client_id": key}
+    requests.post(f"{url}/prompt", json=prompt, headers=headers, timeout=30)
+
+
+def _secret_text(planted: Planted, where: str) -> str:
+    """Return an exception's text that holds a path, addresses, a token and a webhook's key."""
+    unique = secrets.token_hex(6)
+    values = {
+        f"path in {where}": f"/home/zhangwei{unique}",
+        f"address in {where}": f"198.51.100.{secrets.randbelow(200) + 20}",
+        f"key in {where}": secrets.token_urlsafe(24),
+        f"token in {where}": secrets.token_urlsafe(24),
+        f"mail in {where}": f"user{unique}@example.com",
+    }
+    planted.texts |= values
+    path, address, key, token, mail = values.values()
+    return (
+        f"FileNotFoundError: {path}/photos/a.jpg while {address} sent it;"
+        f" https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={key}"
+        f" Authorization: Bearer {token} for {mail}"
+    )
+
+
+def _alert_with_secrets(stack: RunningStack, planted: Planted) -> None:
+    planted.alert_id = secrets.token_hex(16)
+    alert = {
+        "alert_id": planted.alert_id,
+        "rule": "keyword_output_damaged",
+        "kind": "output_damaged",
+        "level": 3,
+        "service": "somebody-elses",
+        "node": None,
+        "node_id": None,
+        "prompt_id": None,
+        "trace_id": None,
+        "occurred_at": datetime.now(UTC).isoformat(),
+        "summary": _secret_text(planted, "an alert"),
+        "count": 1,
+        "values": {"hits": 1},
+    }
+    answer = requests.post(f"{stack.config.url('notifier')}/alerts", json=alert, timeout=30)
+    assert answer.status_code == requests.codes.accepted
+
+
+def _log_of_a_program_that_redacts_nothing(
+    stack: RunningStack, elastic: Elasticsearch, planted: Planted
+) -> None:
+    """Write to the logs' folder as a foreign program would; the agent must redact it."""
+    uid = secrets.token_hex(13).upper()
+    text = _secret_text(planted, "a foreign log")
+    line = {
+        "@timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "log.level": "error",
+        "message": f"Execution error: {text}",
+        "service.name": "somebody-elses",
+        "log.record.uid": uid,
+        "error.message": text,
+    }
+    with (stack.config.log_dir / "planted.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    eventually(lambda: any(uid in text for text in _ids(elastic, uid)), timeout_s=30)
+
+
+def _ids(elastic: Elasticsearch, uid: str) -> Iterator[str]:
+    answer = elastic.search(index="logs-*", query={"ids": {"values": [uid]}})
+    yield from (hit["_id"] for hit in answer["hits"]["hits"])

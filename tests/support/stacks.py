@@ -1,0 +1,85 @@
+"""A whole stack for the end-to-end tests, on ports of its own, and what they read from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from elasticsearch import Elasticsearch, helpers
+
+from ddcolor_operations.demo.client import ServiceClient
+from ddcolor_operations.stack import RunningStack, StackConfig, running_stack
+from ddcolor_operations.stack.ports import taken_ports
+
+_OFFSETS = range(11_000, 40_000, 1_000)
+_EVERYTHING = "logs-*,traces-*,metrics-*,elastalert*"
+
+
+@contextmanager
+def whole_stack() -> Iterator[RunningStack]:
+    """Run every part, receivers included, within the block.
+
+    The state is kept when the block fails: its logs say why.
+    """
+    # Not pytest's own folder: that is closed to other users, and as root Elasticsearch is one.
+    state = Path(tempfile.mkdtemp(prefix="ddcolor-e2e-"))
+    state.chmod(0o755)
+    with running_stack(_free_config(state), print) as stack:
+        yield stack
+    shutil.rmtree(state)
+
+
+def client_of(stack: RunningStack) -> ServiceClient:
+    """Return a client of the stack's service."""
+    return ServiceClient(stack.config.url("service"), stack.config.admin_token)
+
+
+def alerts(stack: RunningStack) -> list[dict[str, Any]]:
+    """Return every alert that the notifier has; none while it is down."""
+    try:
+        answer = requests.get(f"{stack.config.url('notifier')}/alerts", timeout=5)
+    except requests.RequestException:
+        return []
+    found: list[dict[str, Any]] = answer.json()["alerts"]
+    return found
+
+
+def received(stack: RunningStack) -> list[dict[str, Any]]:
+    """Return every message that the receivers have."""
+    answer = requests.get(f"{stack.config.url('receivers')}/received", timeout=5)
+    found: list[dict[str, Any]] = answer.json()["messages"]
+    return found
+
+
+def documents(elastic: Elasticsearch) -> Iterator[str]:
+    """Yield every document of every data stream and of ElastAlert2 as JSON text."""
+    elastic.indices.refresh(index=_EVERYTHING)
+    for hit in helpers.scan(elastic, index=_EVERYTHING, query={"query": {"match_all": {}}}):
+        yield json.dumps(hit["_source"], ensure_ascii=False)
+
+
+def log_lines(stack: RunningStack, part: str) -> list[dict[str, Any]]:
+    """Return the JSON log lines of a part, rotated files included."""
+    files = sorted(stack.config.log_dir.glob(f"{part}.jsonl*"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def _free_config(state: Path) -> StackConfig:
+    for offset in _OFFSETS:
+        config = StackConfig.create(
+            state=state,
+            config_file=Path(os.devnull),
+            environ={},
+            port_offset=offset,
+            demo=True,
+        )
+        if not taken_ports(config):
+            return config
+    raise AssertionError("Every range of ports is taken")
