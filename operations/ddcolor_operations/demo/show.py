@@ -89,10 +89,10 @@ class Display:
         self._console.print(table)
 
     def messages(self, run: Run) -> None:
-        """Print one message of each chat as its receiver got it."""
+        """Print one message of each chat as its receiver got it, links cut short."""
         for message in run.messages:
             name = say(CHANNELS, message.channel, self._language)
-            self._console.print(Panel(escape(message.text), title=name, title_align="left"))
+            self._console.print(Panel(escape(message.shown), title=name, title_align="left"))
 
     def trace(self, trace: Trace) -> None:
         """Print a trace as a waterfall."""

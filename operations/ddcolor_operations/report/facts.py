@@ -6,6 +6,7 @@ field was measured in the run or read from Elasticsearch, the notifier or a rece
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_telemetry.catalogue import Text
+
+_LINK = re.compile(r"(https?://[^/\s()]+)/[^\s()]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ class Message:
 
     channel: str
     text: str
+
+    @property
+    def shown(self) -> str:
+        """The text with its links cut after the host: a reader here cannot follow them."""
+        return _LINK.sub(r"\1/…", self.text)
 
 
 @dataclass(frozen=True, slots=True)

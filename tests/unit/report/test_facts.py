@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ddcolor_operations.report.facts import Message
 from tests.support import runs
 
 
@@ -48,3 +49,12 @@ def test_a_problem_makes_the_run_not_ok(tmp_path: Path) -> None:
 
     assert facts["ok"] is False
     assert facts["problems"] == ["lost: nothing arrived"]
+
+
+def test_links_of_a_shown_message_are_cut_after_the_host() -> None:
+    """A link of three lines hides no words; the text around it stays as it was."""
+    message = Message(
+        "wecom", "建议 [日志](http://127.0.0.1:5601/app/x#/?_g=%28a%29) · https://a.b/c d"
+    )
+
+    assert message.shown == "建议 [日志](http://127.0.0.1:5601/…) · https://a.b/… d"
