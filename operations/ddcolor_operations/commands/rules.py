@@ -33,7 +33,7 @@ def rules() -> None:
 @click.pass_context
 def lint(ctx: click.Context, *, folder: Path, as_json: bool) -> None:
     """Find the mistakes that ElastAlert2 accepts in silence. Exits with 1 if there are any."""
-    problems = lint_folder(folder, _HOME / "config.yaml", _HOME)
+    problems = lint_folder(folder, _HOME / "config.yaml", _HOME / "ddcolor_alerts")
     if as_json:
         shown = [
             {"file": str(item.path), "line": item.line, "text": item.text} for item in problems
