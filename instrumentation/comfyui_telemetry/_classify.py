@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 from .catalogue import CATALOGUE
@@ -41,18 +42,24 @@ _BY_TEXT = (
     ("invalid magic number; corrupt file", "model_not_loaded"),
     ("could not detect model type", "model_not_loaded"),
 )
+_MODEL_READERS = frozenset(
+    {"safetensors.torch", "torch._weights_only_unpickler", "torch.serialization"}
+)
+_PICTURE_READER = re.compile(r"PIL\.\w+ImagePlugin")
 
 
 def classify(exception: BaseException) -> str:
     """Return the kind in the catalogue that ``exception`` belongs to.
 
-    An attribute ``comfyui_error_kind`` on the exception decides; else its class, else its text,
-    then the same for the exceptions it was raised from. ``execution_error`` if nothing is known.
+    An attribute ``comfyui_error_kind`` on the exception decides; else its class, its text, the
+    module it was raised in, then the same for the exceptions it was raised from. If nothing is
+    known it is ``execution_error``.
     """
     for error in _chain(exception):
-        kind = _told(error) or _by_class(error) or _by_file(error) or _by_text(error)
-        if kind is not None:
-            return kind
+        for look in (_told, _by_class, _by_file, _by_text, _by_origin):
+            kind = look(error)
+            if kind is not None:
+                return kind
     return DEFAULT_KIND
 
 
@@ -93,6 +100,24 @@ def _by_text(error: BaseException) -> str | None:
     except Exception:  # noqa: BLE001 - foreign code
         return None
     return next((kind for part, kind in _BY_TEXT if part in text), None)
+
+
+def _by_origin(error: BaseException) -> str | None:
+    """Tell errors of a file's reader, which may be of any class, by the module they come from."""
+    stack = error.__traceback__
+    kind = None
+    while stack is not None:
+        code = stack.tb_frame
+        module = str(code.f_globals.get("__name__"))
+        if module in _MODEL_READERS:
+            kind = "model_not_loaded"
+        elif module == "PIL.ImageFile" or _PICTURE_READER.fullmatch(module):
+            kind = "decode_failed"
+        if code.f_code.co_name.lstrip("_").startswith("save"):
+            # A writer's error says nothing about what was read.
+            return None
+        stack = stack.tb_next
+    return kind
 
 
 def is_interrupt(exception: BaseException) -> bool:

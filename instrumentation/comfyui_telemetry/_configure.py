@@ -27,6 +27,7 @@ from ._kit import Kit
 from ._logging import make_logger
 from ._losses import Losses
 from ._metrics import Instruments, meter_provider, reader_for
+from ._queue import QueuedPrompts
 from ._rotating import RotatingFile
 from ._settings import Settings, from_environment
 from ._sinks import QueuedSink, Sink, StreamTarget, say_on_stderr, stdout_descriptor
@@ -35,7 +36,7 @@ from ._stream import LogStream
 from ._tracing import SpanQueue, tracer_provider
 from ._version import __version__
 from ._watch import Periodic, Watch
-from .recorder import QueuedPrompts, Recorder
+from .recorder import Recorder
 
 _SHUTDOWN_S = 5.0
 _REPORT_S = 60.0
@@ -133,13 +134,7 @@ class Telemetry:
         if self._crash_file is not None:
             self._crash_file.close()
         self._instruments.record_pending()
-        # An exporter may hang in a connection: it gets three quarters of the time, then the
-        # process goes on without it (the threads are daemons).
-        ending = threading.Thread(
-            target=self._shut_exporters, args=(timeout_s * 0.75,), daemon=True
-        )
-        ending.start()
-        ending.join(timeout_s * 0.75)
+        self._shut_exporters(timeout_s * 0.75)
         self._watch.stop(0.1)
         if self._joined is not None:
             # Not earlier: the exporters log while they end.
@@ -149,10 +144,23 @@ class Telemetry:
         _forget(self)
 
     def _shut_exporters(self, timeout_s: float) -> None:
+        """Let the exporters finish side by side; one that hangs in a connection is left behind."""
+        deadline = time.monotonic() + timeout_s
+        endings = [
+            threading.Thread(target=self._end_spans, args=(timeout_s,), daemon=True),
+            threading.Thread(
+                target=self.meter_provider.shutdown, args=(timeout_s * 1000,), daemon=True
+            ),
+        ]
+        for ending in endings:
+            ending.start()
+        for ending in endings:
+            ending.join(max(0.0, deadline - time.monotonic()))
+
+    def _end_spans(self, timeout_s: float) -> None:
         if isinstance(self._spans, SpanQueue):
             self._spans.close(timeout_s)
         self.tracer_provider.shutdown()
-        self.meter_provider.shutdown(timeout_millis=timeout_s * 1000)
 
     def _beat(self) -> None:
         self._stream.emit("info", "Service alive", event_name=semconv.EVENT_SERVICE_HEARTBEAT)

@@ -19,7 +19,7 @@ class _Emitter:
 
     def __init__(self, stream: LogStream, name: str) -> None:
         def method(level: str) -> Callable[..., None]:
-            def write(message: object, **attributes: Any) -> None:
+            def write(message: object, attributes: dict[str, Any]) -> None:
                 stream.emit(
                     level,
                     message,
@@ -41,9 +41,9 @@ class _Emitter:
 
 def _prepare(
     _logger: object, _method: str, event: structlog.typing.EventDict
-) -> tuple[tuple[object], dict[str, Any]]:
-    """Pass the event to :class:`_Emitter` as it is: the message first, the rest by name."""
-    return (event.pop("event", ""),), dict(event)
+) -> tuple[tuple[object, dict[str, Any]], dict[str, Any]]:
+    """Pass the event to :class:`_Emitter`: the message, and the rest as one mapping."""
+    return (event.pop("event", ""), dict(event)), {}
 
 
 def _error(exc_info: object) -> BaseException | None:

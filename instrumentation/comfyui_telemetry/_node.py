@@ -239,15 +239,14 @@ class NodeRecord:
         event_name: str,
         now: int | None = None,
     ) -> None:
-        self._kit.stream.emit(
+        self._kit.stream.emit_prepared(
             level,
             message,
             attributes,
             event_name=event_name,
             span=self._span.get_span_context(),
             scope=self._scope,
-            time_ns=now,
-            redacted=True,
+            time_ns=time.time_ns() if now is None else now,
         )
 
 

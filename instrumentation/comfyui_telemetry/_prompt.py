@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -14,10 +15,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 from . import semconv
 from ._classify import classify, is_interrupt
 from ._errors import describe
-from ._kit import Kit, kind_of, safe_name
+from ._kit import Kit, kind_of, safe_name, safe_node_id
 from ._losses import Losses, guarded
 from ._node import NodeRecord, short_reason
+from ._queue import QueuedPrompts
 from ._stream import SCOPE
+from ._values import attribute
 from .catalogue import ErrorKind
 
 
@@ -31,15 +34,16 @@ class PromptRecord:
     def __init__(
         self,
         kit: Kit,
+        queue: QueuedPrompts,
         prompt_id: str,
-        parent: Context | None,
-        attributes: dict[str, Any],
+        told: Mapping[str, Any],
     ) -> None:
         self._kit = kit
         self.losses: Losses = kit.losses
         self.prompt_id = prompt_id
-        self._parent = parent
-        self._attributes = attributes
+        self._queue = queue
+        self._told = told
+        self._attributes: dict[str, Any] = {}
         self._scope = {semconv.PROMPT_ID: prompt_id}
         self._span: trace.Span = trace.INVALID_SPAN
         self._context: Context | None = None
@@ -80,13 +84,13 @@ class PromptRecord:
         ``parent_node_id`` names the node whose expansion made this one, if there is one.
         """
         return NodeRecord(
-            self._kit, self, safe_name(node_id), safe_name(class_type), parent_node_id
+            self._kit, self, safe_node_id(node_id), safe_name(class_type), parent_node_id
         )
 
     @guarded
     def node_cached(self, node_id: str, class_type: str) -> None:
         """Record a node whose result came from the cache: a span without length."""
-        node_id, class_type = safe_name(node_id), safe_name(class_type)
+        node_id, class_type = safe_node_id(node_id), safe_name(class_type)
         now = time.time_ns()
         scope = {
             semconv.PROMPT_ID: self.prompt_id,
@@ -101,7 +105,7 @@ class PromptRecord:
             start_time=now,
         )
         span.end(now)
-        self._kit.stream.emit(
+        self._kit.stream.emit_prepared(
             "info",
             f"Node {class_type} ({node_id}) taken from the cache",
             cached,
@@ -109,7 +113,6 @@ class PromptRecord:
             span=span.get_span_context(),
             scope=scope,
             time_ns=now,
-            redacted=True,
         )
         labels = {semconv.NODE_CLASS_TYPE: class_type}
         self._kit.instruments.note(semconv.METRIC_CACHE_HITS, 1, labels)
@@ -119,7 +122,7 @@ class PromptRecord:
         """Mark the prompt failed; done by itself when an exception leaves a node."""
         if self._kind is None:
             self._kind = kind_of(kind, self.losses)
-            self._failed_node = (safe_name(node_id), safe_name(class_type))
+            self._failed_node = (safe_node_id(node_id), safe_name(class_type))
 
     def interrupted(self) -> None:
         """Mark the prompt as stopped by a person: that is no fault."""
@@ -154,9 +157,18 @@ class PromptRecord:
     @guarded
     def _begin(self) -> None:
         now = time.time_ns()
+        attributes = {name: attribute(value) for name, value in self._told.items()}
+        self._attributes = {name: value for name, value in attributes.items() if value is not None}
+        parent: Context | None = None
+        queued = self._queue.take(self.prompt_id)
+        if queued is not None:
+            parent, since = queued
+            wait_s = max(0.0, (now - since) / 1e9)
+            self._attributes[semconv.QUEUE_WAIT] = wait_s
+            self._kit.instruments.note(semconv.METRIC_QUEUE_WAIT, wait_s, {})
         span = self._kit.tracer.start_span(
             "prompt",
-            context=self._parent,
+            context=parent,
             kind=SpanKind.CONSUMER,
             attributes={**self._scope, **self._attributes},
             start_time=now,
@@ -164,7 +176,7 @@ class PromptRecord:
             set_status_on_exception=False,
         )
         self._span = span
-        self._context = trace.set_span_in_context(span, self._parent)
+        self._context = trace.set_span_in_context(span, parent)
         self._token = otel_context.attach(self._context)
         self._scope_token = SCOPE.set(self._scope)
         self._emit("info", "Prompt started", self._attributes, semconv.EVENT_PROMPT_STARTED, now)
@@ -234,7 +246,7 @@ class PromptRecord:
     def _emit(
         self, level: str, message: str, attributes: dict[str, Any], event_name: str, now: int
     ) -> None:
-        self._kit.stream.emit(
+        self._kit.stream.emit_prepared(
             level,
             message,
             attributes,
@@ -242,5 +254,4 @@ class PromptRecord:
             span=self._span.get_span_context(),
             scope=self._scope,
             time_ns=now,
-            redacted=True,
         )

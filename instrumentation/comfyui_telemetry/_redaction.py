@@ -98,7 +98,8 @@ _QUOTED_PICTURE = re.compile(
 )
 _PICTURE = re.compile(
     r"(?<![^\s/\\\"'<>|:*?,;()\[\]{}=])"
-    rf"(?P<name>[^\s/\\\"'<>|:*?,;()\[\]{{}}=]{{1,255}}?\.(?i:{_PICTURES}))(?![A-Za-z0-9])"
+    rf"(?P<name>[^\s/\\\"'<>|:*?,;()\[\]{{}}=]{{1,255}}?(?: \(\d{{1,4}}\))?\.(?i:{_PICTURES}))"
+    r"(?![A-Za-z0-9])"
 )
 _HASHED_NAME = re.compile(r"file-[0-9a-f]{8}\.[a-z0-9]{2,5}")
 
@@ -119,7 +120,7 @@ _PHONE = re.compile(
     re.ASCII,
 )
 _IPV4 = re.compile(
-    r"(?<![\w.\-=])(?<![Vv]ersion )(?<!v)"
+    r"(?<![\w.\-=])(?<![Vv]ersion )(?<![Nn]ode )(?<!v)"
     r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d|-\w)",
     re.ASCII,
 )

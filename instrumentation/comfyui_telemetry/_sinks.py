@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from . import _losses
 from ._losses import Losses
+from ._render import Prepared
 
 QUEUE_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
@@ -30,10 +31,13 @@ class Target(Protocol):
     def close(self) -> None: ...
 
 
-class Sink(Protocol):
-    """Takes finished log lines without blocking and without raising."""
+Line: TypeAlias = bytes | Prepared
 
-    def put(self, line: bytes) -> None: ...
+
+class Sink(Protocol):
+    """Takes log lines without blocking and without raising."""
+
+    def put(self, line: Line) -> None: ...
 
     def after_fork(self) -> None: ...
 
@@ -53,7 +57,7 @@ class QueuedSink:
         self._reset()
 
     def _reset(self) -> None:
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[Line] = deque()
         self._bytes = 0
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -69,14 +73,15 @@ class QueuedSink:
         """Leave the parent's lines to the parent; the thread does not exist in the child."""
         self._reset()
 
-    def put(self, line: bytes) -> None:
+    def put(self, line: Line) -> None:
         """Queue one line, or count it as lost when the queue is full."""
+        size = len(line) if type(line) is bytes else Prepared.SIZE
         with self._lock:
-            if self._closed or self._bytes + len(line) > self._queue_bytes:
+            if self._closed or self._bytes + size > self._queue_bytes:
                 self._losses.add(_losses.LOG_QUEUE_FULL, detail=self._name)
                 return
             self._lines.append(line)
-            self._bytes += len(line)
+            self._bytes += size
             wake, self._asleep = self._asleep, False
             if self._thread is None:
                 self._start()
@@ -94,38 +99,42 @@ class QueuedSink:
 
     def _run(self) -> None:
         while True:
-            chunk = self._take()
-            if chunk:
-                self._write(chunk)
+            lines, size = self._take()
+            if lines:
+                self._write(
+                    b"".join(line if isinstance(line, bytes) else line.line() for line in lines)
+                )
+                with self._lock:
+                    self._bytes -= size
             elif self._stop.is_set():
                 return
             else:
                 self._wake.acquire()
 
-    def _take(self) -> bytes:
+    def _take(self) -> tuple[list[Line], int]:
         with self._lock:
-            taken: list[bytes] = []
+            taken: list[Line] = []
             size = 0
             while self._lines and size < _CHUNK_BYTES:
-                taken.append(self._lines.popleft())
-                size += len(taken[-1])
+                line = self._lines.popleft()
+                taken.append(line)
+                size += len(line) if type(line) is bytes else Prepared.SIZE
             self._asleep = not taken and not self._stop.is_set()
-            return b"".join(taken)
+            return taken, size
 
     def _write(self, chunk: bytes) -> None:
         view = memoryview(chunk)
         while view:
+            ending = self._stop.is_set()
             try:
                 view = view[self._target.write(view) :]
             except (OSError, ValueError) as error:
-                self._losses.add(_losses.LOG_WRITE_FAILED, 0, f"{self._name}: {error}")
-                if self._stop.wait(_RETRY_S):
-                    # Asked to end and still failing: what is left is lost.
-                    lost = bytes(view).count(b"\n")
-                    self._losses.add(_losses.LOG_WRITE_FAILED, lost, f"{self._name}: {error}")
-                    break
-        with self._lock:
-            self._bytes -= len(chunk)
+                # Asked to end before this try and it failed all the same: what is left is lost.
+                lost = bytes(view).count(b"\n") if ending else 0
+                self._losses.add(_losses.LOG_WRITE_FAILED, lost, f"{self._name}: {error}")
+                if ending:
+                    return
+                self._stop.wait(_RETRY_S)
 
     def close(self, timeout_s: float) -> None:
         """Write what is queued, waiting at most ``timeout_s`` seconds, and end the thread."""
@@ -170,8 +179,8 @@ class MemorySink:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
-    def put(self, line: bytes) -> None:
-        self.lines.append(line)
+    def put(self, line: Line) -> None:
+        self.lines.append(line if isinstance(line, bytes) else line.line())
 
     def after_fork(self) -> None:
         self.lines.clear()

@@ -25,8 +25,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 from opentelemetry.util.types import AttributeValue
 
-from . import _losses, semconv
+from . import _losses
 from ._losses import Losses
+from ._render import VERBATIM
 from ._values import STACK_TRACE_CHARS, clean, scrub_text
 
 _QUEUE_SPANS = 8_192
@@ -216,7 +217,7 @@ def _clean_attributes(
 ) -> dict[str, AttributeValue] | None:
     changed: dict[str, AttributeValue] = {}
     for key, value in (attributes or {}).items():
-        if key == semconv.HTTP_ROUTE:
+        if key in VERBATIM:
             continue
         if isinstance(value, str):
             limit = STACK_TRACE_CHARS if key.endswith("stacktrace") else 1024

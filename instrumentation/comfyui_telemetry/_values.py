@@ -10,6 +10,7 @@ import enum
 import math
 import os
 import reprlib
+import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -28,6 +29,7 @@ ATTRIBUTES_PER_RECORD = 64
 _ITEMS = 32
 _DEPTH = 4
 _INT64 = 1 << 63
+_LARGEST = sys.float_info.max
 _CACHED_CHARS = 96
 _CACHE_ENTRIES = 4_096
 
@@ -79,6 +81,8 @@ def attribute(value: object) -> JsonValue:
     if kind is str:
         return clean(value)  # type: ignore[arg-type]
     if kind is bool or value is None:
+        return value  # type: ignore[return-value]
+    if kind is float and -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]
         return value  # type: ignore[return-value]
     try:
         return _convert(value, 0, set())

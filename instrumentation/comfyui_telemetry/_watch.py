@@ -115,8 +115,7 @@ class Watch:
         for node in list(self._running.values()):
             if now >= node.slow_at:
                 node.slow_at = float("inf")
-                if self.claim_slow(node):
-                    node.slow(now - node.started)
+                node.slow(now - node.started)
             if now >= node.next_beat:
                 node.next_beat = now + self._heartbeat_s
                 node.beat(now - node.started)

@@ -6,26 +6,22 @@ Every method is safe on the worker thread: none raises, none waits for an export
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 from . import semconv
-from ._kit import Kit, kind_of, safe_name
+from ._kit import Kit, kind_of, safe_name, safe_node_id
 from ._losses import Losses, guarded
 from ._node import NodeRecord
 from ._prompt import PromptRecord
+from ._queue import QueuedPrompts
 from ._values import MESSAGE_CHARS, clean
 
 __all__ = ["NodeRecord", "PromptRecord", "Recorder"]
 
-# A prompt that is deleted from the queue is never started; its entry must not stay for ever.
-_QUEUED = 10_000
 _NODE_ERRORS = 8
 
 
@@ -53,7 +49,6 @@ class Recorder:
             {semconv.PROMPT_ID: prompt_id, semconv.QUEUE_DEPTH: number_waiting},
             event_name=semconv.EVENT_PROMPT_QUEUED,
             time_ns=now,
-            redacted=True,
         )
 
     @guarded
@@ -113,55 +108,12 @@ class Recorder:
 
         Its parent is the context of :meth:`prompt_queued`, else the current one.
         """
-        prompt_id = safe_name(prompt_id)
-        attributes: dict[str, Any] = {semconv.PROMPT_NODE_COUNT: node_count}
-        if workflow is not None:
-            attributes[semconv.WORKFLOW_NAME] = clean(str(workflow))
-        if scenario is not None:
-            attributes[semconv.SCENARIO] = clean(str(scenario))
-        parent: Context | None = None
-        queued = self._queue.take(prompt_id)
-        if queued is not None:
-            parent, since = queued
-            wait_s = max(0.0, (time.time_ns() - since) / 1e9)
-            attributes[semconv.QUEUE_WAIT] = wait_s
-            self._kit.instruments.note(semconv.METRIC_QUEUE_WAIT, wait_s, {})
-        return PromptRecord(self._kit, prompt_id, parent, attributes)
-
-
-class QueuedPrompts:
-    """Prompts that wait: their parent contexts and since when (nanoseconds since the epoch)."""
-
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[str, tuple[Context, int]] = OrderedDict()
-        self._depth = 0
-        self._lock = threading.Lock()
-
-    def after_fork(self) -> None:
-        """Leave the parent's queue to the parent."""
-        self._lock = threading.Lock()
-        self._waiting.clear()
-        self._depth = 0
-
-    def depth(self) -> int:
-        """Return how many prompts wait, as far as was told."""
-        return self._depth
-
-    def add(self, prompt_id: str, context: Context, since: int, depth: int) -> None:
-        """Remember a prompt, and the depth of the queue that its server counted."""
-        with self._lock:
-            self._waiting[prompt_id] = (context, since)
-            self._depth = depth
-            if len(self._waiting) > _QUEUED:
-                self._waiting.popitem(last=False)
-
-    def take(self, prompt_id: str) -> tuple[Context, int] | None:
-        """Return and forget what is known of a prompt that leaves the queue."""
-        with self._lock:
-            found = self._waiting.pop(prompt_id, None)
-            if found is not None:
-                self._depth = max(0, self._depth - 1)
-            return found
+        told = {
+            semconv.PROMPT_NODE_COUNT: node_count,
+            semconv.WORKFLOW_NAME: workflow,
+            semconv.SCENARIO: scenario,
+        }
+        return PromptRecord(self._kit, self._queue, safe_name(prompt_id), told)
 
 
 def _node_errors(node_errors: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -175,4 +127,4 @@ def _node_errors(node_errors: Mapping[str, Any]) -> Iterator[tuple[str, str, str
             for error in found.get("errors", ())
             if isinstance(error, Mapping)
         ]
-        yield safe_name(node_id), class_type, f"{class_type} {node_id}: {', '.join(texts)}"
+        yield safe_node_id(node_id), class_type, f"{class_type} {node_id}: {', '.join(texts)}"
