@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ def connect(
     Credentials are a user with a password, or an API key, or none. Requests are not repeated here:
     a caller that waits for a server to come up decides by itself how long.
     """
+    # With one node there is nothing to prefer to it; the pool would warn at each try of a wait.
+    logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
     options: dict[str, Any] = {"request_timeout": request_timeout_s, "max_retries": 0}
     if username:
         options["basic_auth"] = (username, password or "")

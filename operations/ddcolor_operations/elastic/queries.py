@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from elasticsearch import Elasticsearch
+from elasticsearch import ApiError, Elasticsearch
 
 LOGS = "logs-ddcolor.otel-*"
 TRACES = "traces-ddcolor.otel-*"
@@ -90,11 +90,9 @@ def _search_all(
     client: Elasticsearch, index: str, query: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield every hit, over as many pages as it takes; a missing data stream has none."""
-    point: dict[str, Any] | None = None
     if not client.indices.exists(index=index, allow_no_indices=False):
         return
-    opened = client.open_point_in_time(index=index, keep_alive="1m")
-    point = {"id": opened["id"], "keep_alive": "1m"}
+    point = {"id": _open_point_in_time(client, index), "keep_alive": "1m"}
     after: list[Any] | None = None
     try:
         while True:
@@ -108,6 +106,17 @@ def _search_all(
             after = hits[-1]["sort"]
     finally:
         client.close_point_in_time(id=point["id"])
+
+
+def _open_point_in_time(client: Elasticsearch, index: str) -> str:
+    try:
+        return str(client.open_point_in_time(index=index, keep_alive="1m")["id"])
+    except ApiError as error:
+        # The first document of a stream has just made an index whose shard is about to start.
+        if error.status_code != 503:
+            raise
+    client.cluster.health(index=index, wait_for_status="yellow", timeout="5s")
+    return str(client.open_point_in_time(index=index, keep_alive="1m")["id"])
 
 
 def _span(source: Mapping[str, Any]) -> Span:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterable
 from pathlib import Path
 
 from ddcolor_operations.stack.launch import LaunchSpec
 from ddcolor_operations.toolchain.elasticsearch import ElasticsearchHome
 
+log = logging.getLogger(__name__)
+
 _NOBODY = 65534
-_CAP_DAC_READ_SEARCH = 2  # linux/capability.h
+_INSTEAD = Path("/var/lib/ddcolor-observability")
 _LAUNCHER = "org.elasticsearch.server.launcher.ServerLauncher"
 
 _CONFIG = """\
@@ -60,22 +63,23 @@ def prepare(
     """Write the configuration, hand the folders to the server's user, return how to start it.
 
     ``heap`` is in the JVM's notation (``512m``, ``2g``). Called by root, the server runs as user
-    65534, since Elasticsearch refuses root. It is called before each start and overwrites only
-    what it writes itself; data stays.
+    65534, since Elasticsearch refuses root; folders that this user cannot reach are replaced by
+    ones below /var/lib, with a warning. It can be called again: it overwrites only what it writes
+    itself, data stays. Raises ElasticsearchLaunchError.
     """
     uid = _NOBODY if os.geteuid() == 0 else None
+    if uid is not None:
+        _check_programs(home)
+        config_dir, data_dir, logs_dir = map(_reachable, (config_dir, data_dir, logs_dir))
     temporary = data_dir / "tmp"
-    folders = (config_dir, data_dir, logs_dir)
     _write_config(home, config_dir, data_dir, logs_dir, port, transport_port, heap)
     # What a killed JVM leaves there (native libraries) is of no use to the next one.
     shutil.rmtree(temporary, ignore_errors=True)
     for folder in (data_dir / "node", data_dir / "snapshots", temporary, logs_dir):
         folder.mkdir(parents=True, exist_ok=True)
-    keep_capabilities: tuple[str, ...] = ()
     if uid is not None:
-        for folder in folders:
+        for folder in (config_dir, data_dir, logs_dir):
             _give(folder, uid)
-        keep_capabilities = _capabilities_to_reach((home.home, home.java, *folders))
     return LaunchSpec(
         argv=(
             str(home.java),
@@ -101,8 +105,19 @@ def prepare(
         uid=uid,
         gid=uid,
         cwd=home.home,  # where the launcher looks for modules/apm
-        capabilities=keep_capabilities,
     )
+
+
+def _check_programs(home: ElasticsearchHome) -> None:
+    for program in (home.home, home.java):
+        closed = _closed_parent(program)
+        if closed is not None:
+            raise ElasticsearchLaunchError(
+                f"{program} cannot be used: {closed} cannot be entered by user {_NOBODY}, as which"
+                " Elasticsearch runs because it refuses root. Set DDCOLOR_OBS_CACHE (for"
+                " Elasticsearch) or ES_JAVA_HOME (for Java) to a folder that all may enter, or run"
+                " this as a normal user."
+            )
 
 
 def _write_config(
@@ -144,33 +159,32 @@ def _give(folder: Path, uid: int) -> None:
             os.chown(path, uid, uid, follow_symlinks=False)
 
 
-def _capabilities_to_reach(paths: Iterable[Path]) -> tuple[str, ...]:
-    """Return the capability that lets another user traverse to ``paths``, or () if none is needed.
+def _reachable(folder: Path) -> Path:
+    """Return ``folder``, or one below /var/lib in its stead if the server's user cannot enter it.
 
-    The folders of a checkout or cache in root's home cannot be entered by another user (mode
-    0700). The right to traverse and read, and nothing else of root's, is then kept for the server,
-    rather than changing the mode of a home folder or hiding the data elsewhere.
+    A checkout in root's home (mode 0700) is the usual case. Its modes are root's own business, and
+    a capability does not help: Java asks with access(2), which goes by the real user alone.
     """
-    closed = [closed for path in paths for closed in _closed_parents(path)]
-    if not closed:
-        return ()
-    if not _may_hand_on(_CAP_DAC_READ_SEARCH):
-        raise ElasticsearchLaunchError(
-            f"{closed[0]} cannot be entered by user {_NOBODY}, as which Elasticsearch runs because"
-            " it refuses root. Run it as a normal user, or put state and cache elsewhere"
-            " (--state DIR, DDCOLOR_OBS_CACHE=DIR), or: chmod o+x " + str(closed[0])
-        )
-    return ("dac_read_search",)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    closed = _closed_parent(folder)
+    if closed is None:
+        return folder
+    _INSTEAD.mkdir(mode=0o755, parents=True, exist_ok=True)
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    instead = _INSTEAD / f"{folder.name}-{digest}"
+    log.warning(
+        "Elasticsearch runs as user %d, which cannot enter %s: %s is used instead of %s.",
+        _NOBODY,
+        closed,
+        instead,
+        folder,
+    )
+    return instead
 
 
-def _closed_parents(path: Path) -> list[Path]:
-    """Return the folders above ``path`` that others may not enter."""
-    return [parent for parent in path.resolve().parents if not parent.stat().st_mode & 0o001]
-
-
-def _may_hand_on(capability: int) -> bool:
-    """Say whether this process may hand the capability on (it is in Linux's bounding set)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapBnd:"):
-            return bool(int(line.split()[1], 16) >> capability & 1)
-    return False
+def _closed_parent(path: Path) -> Path | None:
+    """Return the topmost folder above ``path`` that others may not enter, if there is one."""
+    for parent in reversed(path.resolve().parents):
+        if not parent.stat().st_mode & 0o001:
+            return parent
+    return None

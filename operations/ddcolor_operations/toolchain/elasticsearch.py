@@ -103,6 +103,8 @@ def ensure(progress: Progress) -> ElasticsearchHome:
         with timed(progress, f"Elasticsearch {VERSION}: unpacking"):
             unpack(archive, plugin, target / "home")
         shutil.rmtree(repository)
+        for closed_by_umask in (base, target):
+            closed_by_umask.chmod(0o755)
 
     ensure_folder(folder, build)
     return ElasticsearchHome(folder / "home", java)

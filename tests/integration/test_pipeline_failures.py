@@ -1,0 +1,149 @@
+"""Nothing that was written or acknowledged is lost, and nothing is doubled, whatever is killed."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ddcolor_operations.elastic import queries
+from ddcolor_operations.elastic.setup import wait_ready
+from tests.support.elastic import (
+    LOG_STREAM,
+    SPAN_STREAM,
+    Pipeline,
+    Process,
+    eventually,
+    log_line,
+    new_span_id,
+    new_trace_id,
+    otlp_span,
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+ROUNDS = 40
+LINES_A_ROUND = 50
+
+
+class Load:
+    """Lines and spans of one trace, sent in rounds by a thread of its own."""
+
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self.trace_id = new_trace_id()
+        self.uids: list[str] = []
+        self.span_ids: list[str] = []
+        self._round = threading.Condition()
+        self._rounds = 0
+        self._pipeline = pipeline
+        self._name = name
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+
+    def wait_round(self, number: int) -> None:
+        """Wait until ``number`` rounds were sent, so that a kill falls into the middle."""
+        with self._round:
+            assert self._round.wait_for(lambda: self._rounds >= number, timeout=120)
+
+    def _send(self) -> None:
+        for _ in range(ROUNDS):
+            lines = [log_line("load", trace_id=self.trace_id) for _ in range(LINES_A_ROUND)]
+            self.uids += [str(line["log.record.uid"]) for line in lines]
+            self._pipeline.write_lines(lines, self._name)
+            span_id = new_span_id()
+            self.span_ids.append(span_id)
+            self._pipeline.post("traces", otlp_span(self.trace_id, span_id))
+            with self._round:
+                self._rounds += 1
+                self._round.notify_all()
+
+
+def assert_all_arrive_once(pipeline: Pipeline, load: Load) -> None:
+    """Wait until every line and span of the load is there, each exactly once."""
+
+    def missing() -> tuple[int, int]:
+        logs = {record.uid for record in queries.logs_of_trace(pipeline.client, load.trace_id)}
+        spans = {span.span_id for span in queries.trace(pipeline.client, load.trace_id)}
+        return len(set(load.uids) - logs), len(set(load.span_ids) - spans)
+
+    eventually(missing, lambda counts: counts == (0, 0), timeout_s=90)
+    logs = Counter(record.uid for record in queries.logs_of_trace(pipeline.client, load.trace_id))
+    spans = Counter(span.span_id for span in queries.trace(pipeline.client, load.trace_id))
+    assert logs == Counter(load.uids)
+    assert spans == Counter(load.span_ids)
+
+
+@contextmanager
+def killed(part: Process, ready: Callable[[], object]) -> Iterator[None]:
+    """Kill a part; start it again at the end and wait for it."""
+    part.kill()
+    try:
+        yield
+    finally:
+        part.start()
+        ready()
+
+
+def test_killed_agent_and_gateway_lose_and_double_nothing(pipeline: Pipeline) -> None:
+    """Both are killed twice in the middle of the load."""
+    with Load(pipeline, "killed-collectors") as load:
+        for number in (5, 20):
+            load.wait_round(number)
+            with killed(pipeline.gateway, lambda: pipeline.wait_healthy("gateway")):
+                load.wait_round(number + 5)
+                with killed(pipeline.agent, lambda: pipeline.wait_healthy("agent")):
+                    pass
+    assert_all_arrive_once(pipeline, load)
+
+
+def test_killed_elasticsearch_loses_and_doubles_nothing(pipeline: Pipeline) -> None:
+    """Elasticsearch is killed, and the agent too while it is away; the load waits on disk."""
+    with Load(pipeline, "killed-elasticsearch") as load:
+        load.wait_round(10)
+        with killed(pipeline.elasticsearch, lambda: wait_ready(pipeline.client)):
+            load.wait_round(20)
+            with killed(pipeline.agent, lambda: pipeline.wait_healthy("agent")):
+                pass
+            load.wait_round(ROUNDS)
+    assert_all_arrive_once(pipeline, load)
+
+
+def test_lines_written_and_rotated_while_the_agent_is_down_arrive(pipeline: Pipeline) -> None:
+    """The agent finds its place again in a file that has got another name meanwhile."""
+    trace_id = new_trace_id()
+    file = pipeline.log_dir / "rotated.jsonl"
+    query = {"term": {"trace_id": trace_id}}
+    before = [log_line("before", trace_id=trace_id) for _ in range(20)]
+    pipeline.write_lines(before, "rotated")
+    pipeline.wait_for(LOG_STREAM, query, len(before))
+
+    with killed(pipeline.agent, lambda: pipeline.wait_healthy("agent")):
+        late = [log_line("late", trace_id=trace_id) for _ in range(20)]
+        pipeline.write_lines(late, "rotated")
+        file.rename(file.with_suffix(".jsonl.1"))
+        fresh = [log_line("fresh", trace_id=trace_id) for _ in range(20)]
+        pipeline.write_lines(fresh, "rotated")
+
+    hits = pipeline.wait_for(LOG_STREAM, query, 60)
+    assert Counter(hit["_id"] for hit in hits) == Counter(
+        line["log.record.uid"] for line in [*before, *late, *fresh]
+    )
+
+
+def test_spans_queued_in_an_outage_arrive_after_it(pipeline: Pipeline) -> None:
+    """A span that the agent acknowledged while the gateway was down is delivered later."""
+    trace_id, span_id = new_trace_id(), new_span_id()
+    with killed(pipeline.gateway, lambda: pipeline.wait_healthy("gateway")):
+        pipeline.post("traces", otlp_span(trace_id, span_id))
+        with killed(pipeline.agent, lambda: pipeline.wait_healthy("agent")):
+            pass
+    pipeline.wait_for(SPAN_STREAM, {"term": {"trace_id": trace_id}})
