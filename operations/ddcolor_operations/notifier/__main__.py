@@ -56,8 +56,7 @@ async def _serve(config: Config) -> None:
         try:
             await runner.setup()
             await web.TCPSite(runner, config.host, config.port).start()
-            port = runner.addresses[0][1]
-            log.note(f"Notifier listens on {config.host}:{port}")
+            log.note(f"Notifier listens on port {runner.addresses[0][1]}")
             await stopped.wait()
         finally:
             await runner.cleanup()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -38,6 +39,11 @@ _DEFAULT_LEVELS: Mapping[str, tuple[str, ...]] = {
     "2": ("wecom", "dingtalk"),
     "3": ("wecom", "dingtalk", "sms", "mail"),
 }
+
+
+_PATHS = frozenset({"data_dir", "log_file"})
+# One word for a search engine, so that a name in a log message is never a keyword of a rule.
+_CHANNEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +174,15 @@ def _overrides(environment: Mapping[str, str]) -> dict[str, object]:
     return found
 
 
-_PATHS = frozenset({"data_dir", "log_file"})
-
-
 def _channels(section: Section) -> dict[str, Channel]:
     if section.has(RECORD):
         raise ConfigError(f"{section.where(RECORD)}: this channel is always there: remove it")
+    for name in section.names():
+        if _CHANNEL_NAME.fullmatch(name) is None:
+            raise ConfigError(
+                f"{section.where(name)}: a channel's name is a lower-case letter, then letters,"
+                " digits or _"
+            )
     return {name: make_channel(name, section.section(name)) for name in section.names()}
 
 

@@ -171,7 +171,7 @@ class Database:
             for operation, future in batch:
                 settled.append((future, *self._one(operation)))
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - a thread that dies would leave every caller waiting
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             for _, future in batch:
@@ -187,7 +187,10 @@ class Database:
         self._connection.execute("SAVEPOINT operation")
         try:
             result, failure = operation(self._connection), None
-        except Exception as error:  # noqa: BLE001 - handed to the one who asked
+        except Exception as error:
+            if not self._connection.in_transaction:
+                # A full disk: SQLite has undone the whole batch by itself.
+                raise
             result, failure = None, error
             self._connection.execute("ROLLBACK TO operation")
         self._connection.execute("RELEASE operation")

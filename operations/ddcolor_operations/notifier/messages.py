@@ -116,7 +116,10 @@ def _none_is_empty(value: object) -> object:
 
 
 def _escaped(value: object) -> object:
-    return value if isinstance(value, Trusted) else escape_markdown(_none_is_empty(value))
+    # A misspelt name must fail here: its escape could not.
+    if isinstance(value, Trusted | jinja2.Undefined):
+        return str(value)
+    return escape_markdown(_none_is_empty(value))
 
 
 def _key(items: Sequence[Item]) -> str:

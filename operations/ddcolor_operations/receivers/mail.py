@@ -19,7 +19,7 @@ from ddcolor_operations.receivers.base import Receiver
 
 
 class MailReceiver(Receiver):
-    """Listens within its context. With ``tls`` it demands STARTTLS; with a user, a login."""
+    """Listens within its context. With ``tls`` it demands STARTTLS; with a user, a login too."""
 
     name = "mail"
 
@@ -41,8 +41,6 @@ class MailReceiver(Receiver):
             tls_context=tls,
             require_starttls=tls is not None,
             auth_required=self._login is not None,
-            # Without TLS a login is taken all the same: the server is on this machine.
-            auth_require_tls=tls is not None,
             authenticator=self._authenticate,
         )
 
@@ -106,7 +104,8 @@ class MailReceiver(Receiver):
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: object
     ) -> AuthResult:
         given = (data.login, data.password) if isinstance(data, LoginPassword) else None
-        return AuthResult(success=given is not None and given == self._login)
+        # "Not handled" leaves the reply to the server; a login that fails is answered by it.
+        return AuthResult(success=given is not None and given == self._login, handled=False)
 
 
 class _Controller(Controller):

@@ -58,7 +58,7 @@ class WeCom:
             mention_users=users,
             mention_mobiles=mobiles,
             mention_level=level,
-            per_minute=section.integer("per_minute", 20, low=1, high=20),
+            per_minute=section.integer("per_minute", 20, low=1, high=6000),
             timeout_s=section.number("timeout_s", 10, low=0.1, high=120),
             proxy_from_env=section.boolean("proxy_from_env", default=False),
         )

@@ -1,0 +1,178 @@
+"""``ddcolor-obs alerts``: look at alerts, try dead deliveries again, preview messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddcolor_operations.layout import project_root
+from ddcolor_operations.notifier.alert import to_rfc3339
+from ddcolor_operations.notifier.channels.base import Format
+from ddcolor_operations.notifier.client import Client, ClientError
+from ddcolor_operations.notifier.config import load_config
+from ddcolor_operations.notifier.messages import Renderer, TemplateError
+from ddcolor_operations.notifier.preview import FORMATS, PreviewError, preview, sample
+from ddcolor_operations.notifier.service import make_renderer
+from ddcolor_operations.notifier.settings import ConfigError
+from ddcolor_operations.notifier.views import Reader
+from ddcolor_operations.notifier.wording import LANGUAGES, WordingError, load_wording
+
+_URL = "http://127.0.0.1:8085"
+_MARKS = {"delivered": "✓", "pending": "…", "dead": "✗"}
+_SPAN = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+@click.option(
+    "--url",
+    envvar="DDCOLOR_NOTIFIER_URL",
+    default=_URL,
+    show_default=True,
+    help="Where the notifier is.",
+)
+@click.pass_context
+def alerts(context: click.Context, url: str) -> None:
+    """Look at alerts, try dead deliveries again, preview messages."""
+    context.obj = Client(url)
+
+
+@alerts.command("list")
+@click.option("--since", default="24h", show_default=True, help="30m, 24h, 7d, or RFC 3339.")
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 10_000))
+@_as_json
+@click.pass_obj
+def list_(client: Client, since: str, limit: int, as_json: bool) -> None:
+    """List alerts, oldest first, with the state of each delivery."""
+    data = _asked(lambda: client.alerts(_start(since), limit))
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=False))
+        return
+    for alert in data["alerts"]:
+        click.echo(_line(alert))
+    if not data["alerts"]:
+        click.echo(f"no alerts since {since}")
+    if data["more"]:
+        click.echo(f"there are more than {limit}: give --limit or a later --since", err=True)
+
+
+@alerts.command()
+@click.argument("reference")
+@_as_json
+@click.pass_obj
+def show(client: Client, reference: str, as_json: bool) -> None:
+    """Show one alert; REFERENCE is its id or the first digits of it."""
+    alert = _asked(lambda: client.alert(reference))
+    if as_json:
+        click.echo(json.dumps(alert, ensure_ascii=False))
+        return
+    deliveries = alert.pop("deliveries")
+    width = max(map(len, alert))
+    for name, value in alert.items():
+        if value not in (None, "", {}):
+            click.echo(f"{name:<{width}}  {value}")
+    for delivery in deliveries:
+        click.echo(f"{_MARKS[delivery['status']]} {_delivery(delivery)}")
+
+
+@alerts.command()
+@click.argument("reference", required=False)
+@click.option("--all", "every", is_flag=True, help="Every alert's dead deliveries.")
+@click.option("--channel", help="Only this channel's.")
+@_as_json
+@click.pass_obj
+def retry(
+    client: Client, reference: str | None, every: bool, channel: str | None, as_json: bool
+) -> None:
+    """Try dead deliveries again, of one alert or of all."""
+    if every == (reference is not None):
+        raise click.UsageError("give either a REFERENCE or --all")
+    data = _asked(lambda: client.retry(reference, channel))
+    click.echo(json.dumps(data) if as_json else f"{data['revived']} deliveries are tried again")
+
+
+@alerts.command("preview")
+@click.argument("name", metavar="RULE|KIND")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The notifier's file: its language, templates, time zone and Kibana.",
+)
+@click.option(
+    "--format", "formats", multiple=True, type=click.Choice(list(FORMATS)), help="Default: all."
+)
+@click.option("--language", type=click.Choice(LANGUAGES), help="Without --config; default zh.")
+@_as_json
+def preview_(
+    name: str,
+    config_path: Path | None,
+    formats: tuple[Format, ...],
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Show the messages of a rule or a fault kind; nothing is sent."""
+    try:
+        alert = sample(name, project_root() / "elastalert_rules" / "rules")
+        renderer = _renderer(config_path, language)
+        messages = {f: preview(renderer, alert, f) for f in formats or tuple(FORMATS)}
+    except (ConfigError, WordingError, TemplateError, PreviewError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        shown = {f: {"title": m.title, "body": m.body} for f, m in messages.items()}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    for format_, message in messages.items():
+        click.secho(f"--- {format_}: {message.title}", bold=True)
+        click.echo(message.body + "\n")
+
+
+def _renderer(config_path: Path | None, language: str | None) -> Renderer:
+    if config_path is not None:
+        return make_renderer(load_config(config_path))
+    wording = load_wording(language or LANGUAGES[0], None)
+    zone = datetime.now().astimezone().tzinfo or UTC
+    return Renderer(Reader(wording, zone, None), None)
+
+
+def _asked(question: Any) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = question()
+    except ClientError as error:
+        raise click.ClickException(str(error)) from None
+    return answer
+
+
+def _start(since: str) -> str:
+    """Return the RFC 3339 time that ``since`` means; a span counts back from now."""
+    match = _SPAN.fullmatch(since)
+    if match is None:
+        return since
+    span = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return to_rfc3339(datetime.now(UTC) - span)
+
+
+def _line(alert: dict[str, Any]) -> str:
+    deliveries = " ".join(f"{_MARKS[d['status']]}{d['channel']}" for d in alert["deliveries"])
+    where = alert["service"] + (f"/{alert['node']}" if alert["node"] else "")
+    held = f" (+{alert['held_back']} held back)" if alert["held_back"] else ""
+    return (
+        f"{alert['alert_id'][:8]}  {alert['received_at'][:19]}Z  {alert['level']}"
+        f"  {alert['kind']}  {where}  {deliveries or alert['status']}{held}"
+    )
+
+
+def _delivery(delivery: dict[str, Any]) -> str:
+    text = f"{delivery['channel']}: {delivery['status']} after {delivery['attempts']} tries"
+    if delivery["delivered_at"]:
+        text += f" at {delivery['delivered_at']}"
+    if delivery["next_at"]:
+        text += f", next at {delivery['next_at']}"
+    return text + (f" ({delivery['error']})" if delivery["error"] else "")

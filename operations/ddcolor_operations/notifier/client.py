@@ -1,0 +1,50 @@
+"""Ask a running notifier over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+_TIMEOUT_S = 15.0
+
+
+class ClientError(Exception):
+    """The notifier could not be asked, or refused; the text says why and what to do."""
+
+
+class Client:
+    """Talks to the notifier at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def alerts(self, since: str | None, limit: int) -> dict[str, Any]:
+        """Return ``alerts`` received since a time, oldest first, and whether there are ``more``."""
+        return self._ask("GET", "/alerts", {"since": since, "limit": limit})
+
+    def alert(self, reference: str) -> dict[str, Any]:
+        """Return the alert whose id starts with ``reference``."""
+        return self._ask("GET", f"/alerts/{reference}", {})
+
+    def retry(self, reference: str | None, channel: str | None) -> dict[str, Any]:
+        """Make dead deliveries pending again, of one alert or of all."""
+        path = f"/alerts/{reference}/retry" if reference else "/alerts/retry"
+        return self._ask("POST", path, {"channel": channel})
+
+    def _ask(self, method: str, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        query = {name: value for name, value in query.items() if value is not None}
+        try:
+            reply = requests.request(
+                method, self._url + path, params=query, timeout=_TIMEOUT_S, allow_redirects=False
+            )
+            data = reply.json()
+        except requests.ConnectionError:
+            raise ClientError(f"no notifier at {self._url}: start it, or give --url") from None
+        except (requests.RequestException, ValueError) as error:
+            raise ClientError(f"{self._url}: {error}: is this a notifier?") from None
+        if not isinstance(data, dict) or not reply.ok:
+            what = data.get("error") if isinstance(data, dict) else None
+            raise ClientError(str(what or f"{self._url} answered HTTP {reply.status_code}"))
+        return data

@@ -1,0 +1,178 @@
+"""The command line over a running notifier's HTTP interface."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from click.testing import CliRunner, Result
+
+from comfyui_telemetry.catalogue import CATALOGUE
+from ddcolor_operations.notifier.alert import Alert
+from ddcolor_operations.notifier.cli import alerts
+from ddcolor_operations.notifier.config import load_config
+from ddcolor_operations.notifier.events import AlertLog
+from ddcolor_operations.notifier.server import make_app
+from ddcolor_operations.notifier.service import Notifier
+from ddcolor_operations.receivers import Failure
+from tests.support.alerts import alert_json, make_alert
+from tests.support.places import Places, places
+from tests.support.silent import SilentLogger
+
+
+class Running:
+    """A notifier in a thread, with its places and a way to run the command line on it."""
+
+    def __init__(self, all_places: Places) -> None:
+        self.places = all_places
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._ready, self._stopped = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._main()))
+
+    async def _main(self) -> None:
+        retry = {"first_s": 0.01, "cap_s": 0.01, "give_up_after_s": 0}
+        config = load_config(self.places.config(retry=retry), {})
+        self.notifier = Notifier(config, AlertLog(SilentLogger()))
+        await self.notifier.start()
+        runner = web.AppRunner(make_app(self.notifier))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        self._ready.set()
+        await self._stopped.wait()
+        await runner.cleanup()
+        await self.notifier.stop()
+
+    def __enter__(self) -> "Running":
+        self._thread.start()
+        assert self._ready.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+        self._loop.close()
+
+    def take(self, alert: Alert) -> None:
+        """Hand in an alert."""
+        asyncio.run_coroutine_threadsafe(self.notifier.take(alert), self._loop).result(30)
+
+    def __call__(self, *arguments: str) -> Result:
+        """Run the command line on the notifier."""
+        return CliRunner().invoke(alerts, ["--url", self.url, *arguments])
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    with places(tmp_path) as all_places, Running(all_places) as notifier:
+        yield notifier
+
+
+def test_list_shows_a_line_for_each_alert_with_its_deliveries(running: Running) -> None:
+    """Reference, level, kind, place, and a mark for each channel."""
+    running.take(make_alert(1))
+    running.take(make_alert(2))
+    running.places.wecom.wait_for(1)
+    running.places.dingtalk.wait_for(1)
+
+    result = running("list")
+
+    first, second = result.output.splitlines()
+    assert first.startswith(make_alert(1).alert_id[:8])
+    assert "2  out_of_memory  ddcolor-service/DDColor_Colorize" in first
+    assert "wecom" in first
+    assert "(+1 held back)" in first
+    assert second.endswith("held_back")
+
+
+def test_list_as_json_is_what_the_notifier_answers(running: Running) -> None:
+    """Scripts get every field."""
+    running.take(make_alert(1))
+
+    data = json.loads(running("list", "--json", "--since", "1h").output)
+
+    assert data["alerts"][0]["alert_id"] == make_alert(1).alert_id
+
+
+def test_a_span_that_cannot_be_read_is_the_notifiers_error(running: Running) -> None:
+    """The message says what a time looks like."""
+    result = running("list", "--since", "soon")
+
+    assert result.exit_code == 1
+    assert "'soon' is not a time" in result.output
+
+
+def test_a_dead_delivery_is_shown_and_revived_by_its_reference(running: Running) -> None:
+    """Show says why it died, retry delivers it."""
+    running.places.wecom.fail(Failure.status(500))
+    running.take(make_alert(1))
+    reference = make_alert(1).alert_id[:8]
+    running.places.wecom.wait_for_requests(1)
+    running.places.dingtalk.wait_for(1)
+
+    result = running("retry", reference)
+    while "0 deliveries" in result.output:
+        result = running("retry", reference)
+    assert result.output == "1 deliveries are tried again\n"
+    running.places.wecom.wait_for(1)
+    shown = running("show", reference).output
+    assert "wecom: " in shown
+    assert alert_json()["trace_id"] in shown
+
+
+def test_retry_wants_one_alert_or_all(running: Running) -> None:
+    """Neither and both are wrong usage."""
+    assert running("retry").exit_code == 2
+    assert running("retry", "--all", "abcd").exit_code == 2
+    assert running("retry", "--all").output == "0 deliveries are tried again\n"
+
+
+def test_an_unknown_reference_is_an_error(running: Running) -> None:
+    """Exit code 1 with the notifier's words."""
+    result = running("show", "00000000")
+
+    assert (result.exit_code, "no such alert" in result.output) == (1, True)
+
+
+def test_without_a_notifier_the_error_says_where_it_was_sought() -> None:
+    """No traceback, a way out."""
+    result = CliRunner().invoke(alerts, ["--url", "http://127.0.0.1:9", "list"])
+
+    assert result.exit_code == 1
+    assert "no notifier at http://127.0.0.1:9: start it, or give --url" in result.output
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_preview_shows_every_kind_of_fault(kind: str) -> None:
+    """All formats, nothing sent."""
+    result = CliRunner().invoke(alerts, ["preview", kind, "--json"])
+
+    data = json.loads(result.output)
+    assert set(data) == {"wecom", "dingtalk", "mail", "sms", "plain"}
+    assert CATALOGUE[kind].title.zh in data["wecom"]["body"]
+
+
+def test_preview_of_a_rule_has_its_level_and_the_configured_language(tmp_path: Path) -> None:
+    """The rule file's own kind and level, the notifier file's language and Kibana."""
+    config = tmp_path / "n.yaml"
+    config.write_text("language: en\nkibana_url: http://kibana.example.com", encoding="utf-8")
+
+    result = CliRunner().invoke(
+        alerts,
+        ["preview", "keyword_model_not_loaded", "--config", str(config), "--format", "wecom"],
+    )
+
+    assert "Critical: A model could not be loaded" in result.output
+    assert "http://kibana.example.com/app/discover" in result.output
+
+
+def test_preview_of_nothing_lists_what_there_is() -> None:
+    """Rules and kinds are named."""
+    result = CliRunner().invoke(alerts, ["preview", "nonsense"])
+
+    assert result.exit_code == 1
+    assert "out_of_memory" in result.output

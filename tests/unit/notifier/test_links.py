@@ -1,0 +1,45 @@
+"""Links into Kibana."""
+
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+from ddcolor_operations.notifier.links import Kibana
+from tests.support.alerts import NOON, TRACE_ID
+
+KIBANA = Kibana("https://kibana.example.com/s/ops/", "logs-view", "traces-view")
+
+
+def state(url: str) -> tuple[str, str]:
+    """Return the decoded _g and _a of a Discover link."""
+    query = parse_qs(urlsplit(urlsplit(url).fragment).query)
+    return query["_g"][0], query["_a"][0]
+
+
+def test_a_trace_link_asks_discover_for_the_trace_around_the_fault() -> None:
+    """View, query, order and a time range of half an hour stand in the link."""
+    url = KIBANA.trace(TRACE_ID, NOON)
+
+    assert url.startswith("https://kibana.example.com/s/ops/app/discover#/?")
+    time, app = state(url)
+    assert time == "(time:(from:'2026-03-01T11:45:00.000000Z',to:'2026-03-01T12:15:00.000000Z'))"
+    assert app == (
+        f"(index:'traces-view',query:(language:kuery,query:'trace_id:\"{TRACE_ID}\"'),"
+        "sort:!(!('@timestamp',asc)))"
+    )
+
+
+def test_a_logs_link_without_a_trace_asks_for_the_service() -> None:
+    """Quotes and exclamation marks of a service's name cannot break out of the query."""
+    _, app = state(KIBANA.logs(None, 'it\'s "mine"!\\', NOON))
+
+    assert 'query:\'service.name:"it!\'s \\"mine\\"!!\\\\"\'' in app
+
+
+def test_no_character_of_a_link_ends_a_markdown_link() -> None:
+    """Neither a parenthesis nor a quote nor a space is left bare."""
+    assert not set(KIBANA.logs(None, "a (b) 'c'", NOON)) & set("()' \"<>")
+
+
+def test_a_time_at_the_edge_of_the_calendar_has_a_link_too() -> None:
+    """A strange time does not lose the message."""
+    assert KIBANA.trace(TRACE_ID, datetime.max.replace(tzinfo=UTC)).startswith("https://")
