@@ -67,7 +67,7 @@ def gather(stack: RunningStack, performed: Performed, started_at: datetime) -> G
                 "ddcolor-observability": __version__,
                 **versions,
                 **client.versions(),
-                "platform": platform.platform(),
+                "platform": f"{platform.system()} {platform.machine()}",
             },
             problems=tuple(problems),
         )

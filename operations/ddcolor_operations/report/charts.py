@@ -15,6 +15,8 @@ from .svg import Svg, percent
 
 _AXIS_HEIGHT = 22.0
 _ROW_HEIGHT = 38.0
+_ALERT_HEIGHT = 58.0
+_LANE_HEIGHT = 8.0
 _GUTTER = 0.06
 _INDENT = 14
 
@@ -62,29 +64,31 @@ def latency_chart(faults: Sequence[Fault], label: str) -> Markup:
     """Draw, for each alert, when Elasticsearch, the notifier and each channel had it.
 
     The line runs from the fault (0 s) to the last message; ticks on it are the two stations
-    before the channels, dots the channels.
+    before the channels, dots the channels, each in a lane of its own since they are close in time.
     """
     alerts: dict[str, list[Delivery]] = {}
     for fault in faults:
         for alert in fault.alerts:
             alerts.setdefault(alert.alert_id, []).append(alert)
-    slowest = max((max(_seconds_of(own)) for own in alerts.values()), default=1.0)
-    scale = linear(slowest)
-    svg = Svg(_AXIS_HEIGHT + len(alerts) * _ROW_HEIGHT, label)
-    _axis(svg, scale, len(alerts) * _ROW_HEIGHT)
+    scale = linear(max((max(_seconds_of(own)) for own in alerts.values()), default=1.0))
+    svg = Svg(_AXIS_HEIGHT + len(alerts) * _ALERT_HEIGHT, label)
+    _axis(svg, scale, len(alerts) * _ALERT_HEIGHT)
     for index, own in enumerate(alerts.values()):
         first, last = own[0], max(_seconds_of(own))
-        middle = _AXIS_HEIGHT + index * _ROW_HEIGHT + 26
-        svg.text("0", middle - 12, f"{first.kind} · L{first.level}", "label")
-        svg.text("100%", middle - 12, seconds(last), "value", anchor="end")
+        top = _AXIS_HEIGHT + index * _ALERT_HEIGHT
+        lanes = len(own) * _LANE_HEIGHT
+        middle = top + 19 + lanes / 2
+        svg.text("0", top + 13, f"{first.kind} · L{first.level}", "label")
+        svg.text("100%", top + 13, seconds(last), "value", anchor="end")
         svg.line("0", middle, percent(scale.at(last)), middle, "track")
         for name, moment in (("indexed", first.indexed_s), ("accepted", first.accepted_s)):
             if moment is not None:
                 at = percent(scale.at(moment))
-                svg.line(at, middle - 6, at, middle + 6, f"hop {name}")
-        for alert in own:
+                svg.line(at, middle - 7, at, middle + 7, f"hop {name}")
+        for lane, alert in enumerate(own):
+            y = top + 19 + (lane + 0.5) * _LANE_HEIGHT
             title = f"{alert.channel}: {seconds(alert.seconds)}"
-            svg.dot(scale.at(alert.seconds), middle, 5, f"dot {alert.channel}", title)
+            svg.dot(scale.at(alert.seconds), y, 4, f"dot {alert.channel}", title)
     return svg.render()
 
 

@@ -25,7 +25,7 @@ class Scale:
         return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def linear(maximum: float, wanted: int = 4) -> Scale:
+def linear(maximum: float, wanted: int = 5) -> Scale:
     """Return a scale from 0 to a round value >= ``maximum``, with about ``wanted`` ticks."""
     step = _round_step(maximum / wanted) if maximum > 0 else 0.25
     count = max(math.ceil(maximum / step - 1e-9), 1)

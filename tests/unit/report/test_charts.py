@@ -52,7 +52,7 @@ def test_a_linear_scale_covers_its_maximum_with_few_round_ticks(maximum: float) 
 
     assert scale.high >= maximum * (1 - 1e-9)
     assert scale.high <= 2.6 * maximum
-    assert 2 <= len(scale.ticks) <= 5
+    assert 2 <= len(scale.ticks) <= 6
     assert 0 <= scale.at(maximum) <= 1
 
 
