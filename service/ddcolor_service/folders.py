@@ -135,13 +135,16 @@ def read_regular(path: Path, limit: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise FileNotFoundError("there is no such file") from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError("there is no such file")
         if status.st_size > limit:
             raise ValueError("the file is larger than allowed")
-        return file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def store_upload(data: bytes, wanted: Path, *, overwrite: bool) -> Path:

@@ -78,6 +78,8 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = getattr(image, "n_frames", 1)
     except UnidentifiedImageError:
+        # Pillow does not know a PNG or JPEG whose first chunk is damaged either.
+        _check_structure(_format_of(data), data)
         raise DecodeFailedError("this is no JPEG, PNG, WebP, BMP, TIFF or GIF picture") from None
     except Image.DecompressionBombError:
         raise ImageTooLargeError(f"more than {max_pixels} pixels are not taken") from None
@@ -94,6 +96,13 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     if frames > 1 and image.format != "MPO":
         raise DecodeFailedError(f"the file holds {frames} pictures; send a single photo")
     return image
+
+
+def _format_of(data: bytes) -> str:
+    """Return the format that the first bytes promise."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    return "JPEG" if data.startswith(b"\xff\xd8\xff") else ""
 
 
 def _check_structure(file_format: str, data: bytes) -> None:

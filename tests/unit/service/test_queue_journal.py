@@ -1,0 +1,150 @@
+"""The queue across a restart: what waits is kept, what crashes is not tried for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ddcolor_service.prompt_queue import Job, PromptQueue, Result
+from tests.support.service import encoded, error_of, running_service, workflow
+
+RESULT = Result({}, {}, "success", completed=True, messages=[])
+
+
+def queue_at(journal: Path) -> PromptQueue:
+    return PromptQueue(max_waiting=10, max_history=3, journal=journal)
+
+
+def job(name: str, number: float = 0) -> Job:
+    return Job(number, name, {}, {"client_id": "me"}, ["3"], {"traceparent": "t"})
+
+
+def test_waiting_and_running_prompts_come_back(tmp_path: Path) -> None:
+    """A new process finds the running prompt first, then the waiting ones in their order."""
+    queue = queue_at(tmp_path / "queue.json")
+    for name, number in (("a", 0), ("b", 2), ("c", 1)):
+        queue.put(job(name, number))
+    assert queue.get() is not None
+    again = queue_at(tmp_path / "queue.json")
+    kept, lost = again.restore()
+    assert ([j.prompt_id for j in kept], lost) == (["a", "c", "b"], [])
+    taken = [again.get() for _ in range(3)]
+    assert [j.prompt_id for j in taken if j] == ["a", "c", "b"]
+    assert taken[0] is not None
+    assert (taken[0].attempts, taken[0].client_id) == (2, "me")
+    assert taken[0].carrier == {"traceparent": "t"}
+    assert again.number_for(front=False, number=None) == 3
+
+
+def test_a_prompt_that_kills_the_process_is_given_up(tmp_path: Path) -> None:
+    """A prompt that ran at two crashes is not tried a third time."""
+    queue = queue_at(tmp_path / "queue.json")
+    queue.put(job("killer"))
+    for _ in range(2):
+        assert queue.get() is not None
+        queue = queue_at(tmp_path / "queue.json")
+        kept, lost = queue.restore()
+    assert ([j.prompt_id for j in kept], [j.prompt_id for j in lost]) == ([], ["killer"])
+    assert orjson.loads((tmp_path / "queue.json").read_bytes()) == []
+
+
+def test_finished_prompts_leave_the_journal(tmp_path: Path) -> None:
+    """What is done is not done again; the journal is readable by its owner only."""
+    journal = tmp_path / "queue.json"
+    queue = queue_at(journal)
+    queue.put(job("a"))
+    running = queue.get()
+    assert running is not None
+    queue.done(running, RESULT)
+    assert orjson.loads(journal.read_bytes()) == []
+    assert journal.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'[{"number": "x"}]', b"{}", b"null"])
+def test_an_unreadable_journal_is_kept_aside(tmp_path: Path, content: bytes) -> None:
+    """A broken journal stops nothing and is kept for a look."""
+    (tmp_path / "queue.json").write_bytes(content)
+    queue = queue_at(tmp_path / "queue.json")
+    assert queue.restore() == ([], [])
+    queue.put(job("a"))
+    assert queue.remaining() == 1
+
+
+def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
+    """A journal that cannot be written does not keep prompts from running."""
+    queue = queue_at(tmp_path / "nowhere" / "queue.json")
+    queue.put(job("a"))
+    assert queue.get() is not None
+
+
+def test_history_is_limited() -> None:
+    """The oldest prompts leave the history first."""
+    queue = PromptQueue(max_waiting=10, max_history=3)
+    for name in "abcde":
+        queue.put(job(name))
+        running = queue.get()
+        assert running is not None
+        queue.done(running, RESULT)
+    assert list(queue.history()) == ["c", "d", "e"]
+
+
+async def test_drain_waits_for_the_running_prompt(tmp_path: Path) -> None:
+    """A stop lets the running prompt end, refuses new ones and keeps those that wait."""
+    async with running_service(tmp_path) as service:
+        await service.upload(encoded())
+        await service.arm("slow_inference", seconds=0.5)
+        first = await service.queue(workflow())
+        await service.running(first)
+        second = await service.queue(workflow(size=640))
+        stopping = asyncio.create_task(asyncio.to_thread(service.service.worker.stop, 20.0))
+        assert (await service.finished(first))["status"]["completed"] is True
+        assert await stopping is True
+        status, answer = await service.post("/prompt", {"prompt": workflow()})
+        assert status == 503
+        assert "stopping" in answer["error"]["message"]
+    async with running_service(tmp_path) as service:
+        assert (await service.finished(second))["status"]["completed"] is True
+
+
+async def test_drain_requeues_what_takes_too_long(tmp_path: Path) -> None:
+    """A prompt that does not end in time is stopped, kept, and done by the next process."""
+    async with running_service(tmp_path) as service:
+        await service.upload(encoded())
+        await service.arm("slow_inference", seconds=60)
+        headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        _, answer = await service.post("/prompt", {"prompt": workflow()}, headers=headers)
+        prompt_id = answer["prompt_id"]
+        await service.running(prompt_id)
+        assert await asyncio.to_thread(service.service.worker.stop, 0.1) is True
+        assert (await service.get(f"/history/{prompt_id}"))[1] == {}
+    async with running_service(tmp_path) as service:
+        entry = await service.finished(prompt_id)
+        assert entry["status"]["completed"] is True
+        records = [
+            r
+            for r in await service.record("comfyui.prompt.finished", 2)
+            if r["comfyui.prompt.outcome"] == "success"
+        ]
+        assert records[0]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_a_prompt_given_up_is_in_the_history(tmp_path: Path) -> None:
+    """Whoever waits for a prompt that is given up learns that it failed."""
+    (tmp_path / "data").mkdir()
+    row = {
+        "number": 0,
+        "prompt_id": "killer",
+        "prompt": workflow(),
+        "extra_data": {},
+        "outputs": ["3"],
+        "carrier": {},
+        "attempts": 2,
+    }
+    (tmp_path / "data" / "queue.json").write_bytes(orjson.dumps([row]))
+    async with running_service(tmp_path) as service:
+        error = error_of(await service.finished("killer"))
+        assert error["kind"] == "execution_error"
+        assert "ended twice" in error["exception_message"]
