@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from ddcolor_operations.elastic import queries
@@ -147,3 +150,16 @@ def test_spans_queued_in_an_outage_arrive_after_it(pipeline: Pipeline) -> None:
         with killed(pipeline.agent, lambda: pipeline.wait_healthy("agent")):
             pass
     pipeline.wait_for(SPAN_STREAM, {"term": {"trace_id": trace_id}})
+
+
+def test_elasticsearch_ends_with_its_launcher(pipeline: Pipeline) -> None:
+    """No server is left behind, holding the data, when only the launcher is killed."""
+    launcher = psutil.Process(pipeline.elasticsearch.pid)
+    servers = launcher.children(recursive=True)
+    assert servers
+    os.kill(launcher.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(servers, timeout=30)
+    pipeline.elasticsearch.kill()
+    assert alive == []
+    pipeline.elasticsearch.start()
+    wait_ready(pipeline.client)

@@ -43,9 +43,9 @@ def test_refused_resource_is_named_with_the_reason(pipeline: Pipeline, tmp_path:
     """What Elasticsearch does not take is reported by name, with its innermost reason."""
     folder = tmp_path / "elasticsearch"
     shutil.copytree(pipeline.templates, folder)
-    broken = {"processors": [{"no_such_processor": {}}]}
+    broken: dict[str, object] = {"processors": [{"no_such_processor": {}}]}
     (folder / "ingest_pipelines" / "broken.json").write_text(json.dumps(broken))
-    with pytest.raises(SetupError, match="_ingest/pipeline/broken.*no_such_processor"):
+    with pytest.raises(SetupError, match=r"_ingest/pipeline/broken.*no_such_processor"):
         install(pipeline.client, folder)
 
 
