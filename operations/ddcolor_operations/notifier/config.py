@@ -92,6 +92,7 @@ class Config:
     kibana: Kibana | None
     templates_dir: Path | None
     window_s: float
+    quiet_s: float
     digest_from: int
     keep_s: float
     retry: RetryPolicy
@@ -123,6 +124,7 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
     channels = _channels(top.section("channels"))
     dedupe, digest, retry = top.section("deduplicate"), top.section("digest"), top.section("retry")
     kibana_url = top.text("kibana_url", "")
+    window_s = dedupe.number("window_s", 300, low=0, high=86400)
     config = Config(
         host=top.text("host", "127.0.0.1"),
         port=top.integer("port", 8085, low=0, high=65535),
@@ -140,7 +142,9 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
             else None
         ),
         templates_dir=_folder(top, "templates_dir"),
-        window_s=dedupe.number("window_s", 300, low=0, high=86400),
+        window_s=window_s,
+        # Shorter than the window, a fault would be called over while it is held back.
+        quiet_s=top.number("quiet_s", max(600, window_s), low=window_s, high=7 * 86400),
         digest_from=digest.integer("from", 5, low=2, high=500),
         keep_s=top.number("keep_days", 30, low=0.01, high=3650) * 86400,
         retry=RetryPolicy(

@@ -32,7 +32,8 @@ CREATE TABLE alerts (
 ) STRICT;
 CREATE INDEX alerts_received ON alerts (received_at);
 
--- The alert of each key that spoke last. Its window is open for a while after opened_at.
+-- The alert of each key that spoke last, and the episode that it belongs to: from the first alert
+-- after a quiet time to the next quiet time. Its window is open for a while after opened_at.
 CREATE TABLE windows (
     service   TEXT NOT NULL,
     kind      TEXT NOT NULL,
@@ -40,6 +41,10 @@ CREATE TABLE windows (
     alert_seq INTEGER NOT NULL REFERENCES alerts (seq) ON DELETE CASCADE,
     opened_at REAL NOT NULL,
     held_back INTEGER NOT NULL DEFAULT 0,
+    since     REAL NOT NULL,
+    last_at   REAL NOT NULL,
+    total     INTEGER NOT NULL,
+    quiet     INTEGER NOT NULL DEFAULT 0,  -- the episode is over
     PRIMARY KEY (service, kind, level)
 ) STRICT;
 
@@ -47,6 +52,7 @@ CREATE TABLE deliveries (
     seq          INTEGER PRIMARY KEY,
     alert_seq    INTEGER NOT NULL REFERENCES alerts (seq) ON DELETE CASCADE,
     channel      TEXT NOT NULL,
+    episode      TEXT NOT NULL DEFAULT '',    -- JSON: says that it is over; '': the alert itself
     level        INTEGER NOT NULL,
     status       TEXT NOT NULL CHECK (status IN ('pending', 'delivered', 'dead')),
     attempts     INTEGER NOT NULL DEFAULT 0,
@@ -57,7 +63,7 @@ CREATE TABLE deliveries (
     maybe_sent   INTEGER NOT NULL DEFAULT 0,  -- a try ended without an answer
     delivered_at REAL,
     error        TEXT,
-    UNIQUE (alert_seq, channel)
+    UNIQUE (alert_seq, channel, episode)
 ) STRICT;
 CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE status = 'pending';
 

@@ -59,8 +59,17 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """A fault that is over: first and last alert (s since the epoch), and how many there were."""
+
+    since: float
+    last_at: float
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One delivery in a claim, with its alert."""
+    """One delivery in a claim, with its alert; ``episode`` if it says that the fault is over."""
 
     seq: int
     alert: Alert
@@ -70,11 +79,15 @@ class Item:
     received_at: float
     held_before: int
     maybe_sent: bool
+    episode: Episode | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Deliveries that one request to the channel shall carry; several are a digest."""
+    """Deliveries that one request to the channel shall carry; several are a digest.
+
+    Either all are alerts, or all say that a fault is over.
+    """
 
     attempt_seq: int
     channel: str
@@ -104,9 +117,10 @@ def claim(connection: sqlite3.Connection, channel: str, pace: Pace, now: float) 
         "SELECT deliveries.*, alerts.body, alerts.received_at, alerts.held_before"
         " FROM deliveries JOIN alerts ON alerts.seq = deliveries.alert_seq"
         " WHERE channel = ? AND deliveries.status = 'pending' AND next_at <= ?"
-        " ORDER BY deliveries.level DESC, deliveries.seq LIMIT ?",
+        " ORDER BY episode != '', deliveries.level DESC, deliveries.seq LIMIT ?",
         (channel, now, _DIGEST_LIMIT),
     ).fetchall()
+    rows = [row for row in rows if bool(row["episode"]) == bool(rows[0]["episode"])]
     if not rows:
         (earliest,) = connection.execute(
             "SELECT min(next_at) FROM deliveries WHERE channel = ? AND status = 'pending'",
@@ -277,4 +291,5 @@ def _item(row: sqlite3.Row) -> Item:
         received_at=row["received_at"],
         held_before=row["held_before"],
         maybe_sent=bool(row["maybe_sent"]),
+        episode=Episode(**json.loads(row["episode"])) if row["episode"] else None,
     )

@@ -54,8 +54,9 @@ class AlertLog:
             attributes = self._delivery(channel, item, "delivered")
             if note:
                 attributes[semconv.ERROR_MESSAGE] = note
+            what = "Alert" if item.episode is None else "End of an episode"
             self._log.info(
-                f"Alert delivered to {channel}",
+                f"{what} delivered to {channel}",
                 event_name=semconv.EVENT_ALERT_DELIVERED,
                 **attributes,
             )

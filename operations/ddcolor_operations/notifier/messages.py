@@ -14,13 +14,24 @@ from jinja2.sandbox import SandboxedEnvironment
 from ddcolor_operations.notifier.channels.base import Format, Message
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.text import clean, cut_bytes, escape_markdown
-from ddcolor_operations.notifier.views import AlertView, DigestView, Reader, Size, Trusted
+from ddcolor_operations.notifier.views import (
+    AlertView,
+    DigestView,
+    QuietView,
+    Reader,
+    Size,
+    Trusted,
+)
 from ddcolor_operations.notifier.wording import TEMPLATES
 
 #: From much to little: the first with which a message fits its limit is taken.
 _SIZES = (Size(400, 20), Size(160, 10), Size(60, 5), Size(0, 2))
 _SUBJECT_LIMIT = 200
+_View = AlertView | DigestView | QuietView
 _MARKDOWN: frozenset[Format] = frozenset({"wecom", "dingtalk"})
+
+
+_TEMPLATE_OF = {AlertView: "alert", DigestView: "digest", QuietView: "quiet"}
 
 
 class TemplateError(Exception):
@@ -70,20 +81,25 @@ class Renderer:
         html = f"<p>{markupsafe.escape(title)}</p>"
         return Message(title, cut_bytes(body, limit), view.level, _key(items), html)
 
-    def _view(self, items: Sequence[Item], size: Size, now: float) -> AlertView | DigestView:
+    def _view(self, items: Sequence[Item], size: Size, now: float) -> _View:
+        if items[0].episode is not None:
+            return self._reader.quiet(items, size)
         if len(items) == 1:
             return self._reader.alert(items[0], size, now)
         return self._reader.digest(items, size)
 
-    def _title(self, view: AlertView | DigestView) -> str:
-        if isinstance(view, DigestView):
-            text = self._say("digest_title", total=view.total)
-        else:
-            text = f"{view.title} · {view.service}"
+    def _title(self, view: _View) -> str:
+        match view:
+            case AlertView():
+                text = f"{view.title} · {view.service}"
+            case DigestView():
+                text = self._say("digest_title", total=view.total)
+            case QuietView():
+                text = view.title or self._say("quiet_many", n=view.total)
         return clean(f"[{view.level_name}] {text}", _SUBJECT_LIMIT)
 
-    def _fill(self, format_: Format, view: AlertView | DigestView, *, html: bool = False) -> str:
-        kind = "digest" if isinstance(view, DigestView) else "alert"
+    def _fill(self, format_: Format, view: _View, *, html: bool = False) -> str:
+        kind = _TEMPLATE_OF[type(view)]
         environment = "markdown" if format_ in _MARKDOWN else "html" if html else "plain"
         name = f"{kind}.{format_}.html.j2" if html else f"{kind}.{format_}.j2"
         context: dict[str, Any] = {
@@ -124,7 +140,7 @@ def _escaped(value: object) -> object:
 
 def _key(items: Sequence[Item]) -> str:
     """Return what names this message: the same for each try that carries the same alerts."""
-    if len(items) == 1:
+    if len(items) == 1 and items[0].episode is None:
         return items[0].alert.alert_id
-    ids = "\n".join(sorted(item.alert.alert_id for item in items))
+    ids = "\n".join(sorted(f"{item.alert.alert_id} {item.episode}" for item in items))
     return hashlib.sha256(ids.encode()).hexdigest()[:32]

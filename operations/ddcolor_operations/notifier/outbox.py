@@ -41,9 +41,9 @@ def accept(
     if window and 0 <= now - window["opened_at"] < window_s:
         _insert(connection, alert, now, "held_back", held_before=0)
         connection.execute(
-            "UPDATE windows SET held_back = held_back + 1"
+            "UPDATE windows SET held_back = held_back + 1, last_at = ?, total = total + ?"
             " WHERE service = ? AND kind = ? AND level = ?",
-            key,
+            (now, alert.count, *key),
         )
         connection.execute(
             "UPDATE alerts SET held_back = held_back + 1 WHERE seq = ?", (window["alert_seq"],)
@@ -51,10 +51,16 @@ def accept(
         return "held_back"
     held_before = window["held_back"] if window else 0
     seq = _insert(connection, alert, now, "accepted", held_before=held_before)
+    goes_on = window is not None and not window["quiet"]
     connection.execute(
-        "INSERT OR REPLACE INTO windows (service, kind, level, alert_seq, opened_at)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (*key, seq, now),
+        "INSERT OR REPLACE INTO windows"
+        " (service, kind, level, alert_seq, opened_at, since, last_at, total)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *key,
+            *(seq, now, window["since"] if goes_on else now, now),
+            alert.count + (window["total"] if goes_on else 0),
+        ),
     )
     connection.executemany(
         "INSERT INTO deliveries"
@@ -118,32 +124,30 @@ def _shown(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     deliveries = connection.execute(
         "SELECT * FROM deliveries WHERE alert_seq = ? ORDER BY seq", (row["seq"],)
     ).fetchall()
+    shown_deliveries = [(d["episode"], _shown_delivery(d)) for d in deliveries]
     shown: dict[str, Any] = json.loads(row["body"])
     shown |= {
         "status": row["status"],
         "held_back": row["held_back"],
         "held_before": row["held_before"],
         "received_at": to_rfc3339(row["received_at"]),
-        "deliveries": [
-            {
-                "channel": delivery["channel"],
-                "status": delivery["status"],
-                "attempts": delivery["attempts"],
-                "delivered_at": (
-                    None
-                    if delivery["delivered_at"] is None
-                    else to_rfc3339(delivery["delivered_at"])
-                ),
-                "next_at": (
-                    to_rfc3339(delivery["next_at"]) if delivery["status"] == "pending" else None
-                ),
-                "maybe_sent": bool(delivery["maybe_sent"]),
-                "error": delivery["error"],
-            }
-            for delivery in deliveries
-        ],
+        "deliveries": [shown for episode, shown in shown_deliveries if not episode],
+        "quiet_deliveries": [shown for episode, shown in shown_deliveries if episode],
     }
     return shown
+
+
+def _shown_delivery(row: sqlite3.Row) -> dict[str, Any]:
+    delivered_at = row["delivered_at"]
+    return {
+        "channel": row["channel"],
+        "status": row["status"],
+        "attempts": row["attempts"],
+        "delivered_at": None if delivered_at is None else to_rfc3339(delivered_at),
+        "next_at": to_rfc3339(row["next_at"]) if row["status"] == "pending" else None,
+        "maybe_sent": bool(row["maybe_sent"]),
+        "error": row["error"],
+    }
 
 
 def prune(connection: sqlite3.Connection, before: float) -> int:

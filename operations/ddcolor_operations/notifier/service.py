@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 
-from ddcolor_operations.notifier import deliveries, outbox
+from ddcolor_operations.notifier import deliveries, episodes, outbox
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.config import Config
 from ddcolor_operations.notifier.database import Database
@@ -18,6 +18,7 @@ from ddcolor_operations.notifier.wording import load_wording
 from ddcolor_operations.notifier.worker import Worker
 
 _PRUNE_EVERY_S = 3600.0
+_QUIET_EVERY_S = 5.0
 
 
 def make_renderer(config: Config) -> Renderer:
@@ -48,7 +49,7 @@ class Notifier:
             for name, channel in config.channels.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
-        self._housekeeper: asyncio.Task[None] | None = None
+        self._housekeepers: list[asyncio.Task[None]] = []
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -67,15 +68,18 @@ class Notifier:
             asyncio.create_task(worker.run(), name=f"worker-{name}")
             for name, worker in self._workers.items()
         ]
-        self._housekeeper = asyncio.create_task(self._prune(), name="housekeeper")
+        self._housekeepers = [
+            asyncio.create_task(self._prune(), name="prune"),
+            asyncio.create_task(self._end_episodes(), name="end-episodes"),
+        ]
 
     async def stop(self) -> None:
         """Let the messages under way come to their end, then close the outbox."""
         for worker in self._workers.values():
             worker.stop()
-        if self._housekeeper is not None:
-            self._housekeeper.cancel()
-            await asyncio.gather(self._housekeeper, return_exceptions=True)
+        for task in self._housekeepers:
+            task.cancel()
+        await asyncio.gather(*self._housekeepers, return_exceptions=True)
         await asyncio.gather(*self._tasks)
         self.database.close()
 
@@ -115,3 +119,19 @@ class Notifier:
             except sqlite3.Error as error:
                 self._log.trouble("Old alerts could not be removed", str(error))
             await asyncio.sleep(_PRUNE_EVERY_S)
+
+    async def _end_episodes(self) -> None:
+        quiet_s = self._config.quiet_s
+        while True:
+            await asyncio.sleep(min(_QUIET_EVERY_S, max(quiet_s / 4, 0.05)))
+            try:
+                channels = await asyncio.wrap_future(
+                    self.database.submit(
+                        lambda c: episodes.end_quiet_episodes(c, time.time(), quiet_s)
+                    )
+                )
+            except sqlite3.Error as error:
+                self._log.trouble("The ends of episodes could not be written", str(error))
+                continue
+            for name in channels & self._workers.keys():
+                self._workers[name].wake()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_operations.notifier.alert import Alert
@@ -75,6 +75,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class QuietGroup:
+    """One fault that is over: where, how often, and from when to when."""
+
+    title: str
+    service: str
+    often: Trusted
+    start: str
+    end: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class DigestView:
     """Many alerts in one message, grouped; ``more`` groups did not fit."""
 
@@ -87,6 +99,20 @@ class DigestView:
     groups: tuple[Group, ...]
     more: int
     logs_url: Trusted
+    maybe_repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuietView:
+    """Faults that have not come again; ``title`` is set when there is only one."""
+
+    level: int
+    icon: Trusted
+    level_name: Trusted
+    title: str
+    total: int
+    groups: tuple[QuietGroup, ...]
+    more: int
     maybe_repeated: bool
 
 
@@ -154,6 +180,31 @@ class Reader:
             groups=tuple(self._group(group) for group in ranked[: size.groups]),
             more=max(len(ranked) - size.groups, 0),
             logs_url=Trusted(kibana.logs(None, services.pop(), max(times)) if kibana else ""),
+            maybe_repeated=any(item.maybe_sent for item in items),
+        )
+
+    def quiet(self, items: Sequence[Item], size: Size) -> QuietView:
+        """Return the view of faults that are over. It is of level 1: it wakes nobody."""
+        groups = tuple(
+            QuietGroup(
+                title=self._title(item.alert),
+                service=clean(item.alert.service, 60),
+                often=self._often(item.episode.total, held=False),
+                start=self.time(datetime.fromtimestamp(item.episode.since, UTC)),
+                end=self.time(datetime.fromtimestamp(item.episode.last_at, UTC)),
+                reference=item.alert.alert_id[:_REFERENCE_LENGTH],
+            )
+            for item in items[: size.groups]
+            if item.episode is not None
+        )
+        return QuietView(
+            level=1,
+            icon=Trusted("✅"),
+            level_name=Trusted(self.wording.say("quiet")),
+            title=f"{groups[0].title} · {groups[0].service}" if len(items) == 1 else "",
+            total=len(items),
+            groups=groups,
+            more=len(items) - len(groups),
             maybe_repeated=any(item.maybe_sent for item in items),
         )
 

@@ -1,9 +1,11 @@
 """The configuration: defaults, routing, overrides, and errors that name the way out."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from ddcolor_operations.layout import project_root
 from ddcolor_operations.notifier.channels.wecom import WeCom
 from ddcolor_operations.notifier.config import OVERRIDES, Config, load_config
 from ddcolor_operations.notifier.settings import ConfigError
@@ -107,6 +109,7 @@ def test_paths_are_relative_to_the_file(folder: Path) -> None:
         ("language: fr", "language: 'fr' is none of zh, en"),
         ("timezone: Mars/Base", "timezone: 'Mars/Base' is unknown"),
         ("templates_dir: nowhere", "templates_dir: .* is not a folder"),
+        ("quiet_s: 299", "quiet_s: 299 is not within 300"),
         ("retry: {first_s: 0}", "retry.first_s: 0 is not within"),
         ("retry: {firsts: 1}", "retry.firsts: unknown setting"),
         ("channels: {record: {}}", "channels.record: this channel is always there"),
@@ -184,3 +187,19 @@ def test_a_rotated_secret_needs_no_restart(folder: Path) -> None:
     (folder / "hook").write_text("https://example.com/hook?key=new", encoding="utf-8")
 
     assert wecom.webhook.reveal() == "https://example.com/hook?key=new"
+
+
+def test_the_example_of_the_guide_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/alerts.md tells to write is accepted, with all four channels."""
+    guide = (project_root() / "docs" / "alerts.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    monkeypatch.setenv("DINGTALK_SECRET", "SEC")
+    (folder / "secrets").mkdir()
+    for name in re.findall(r"file: secrets/([a-z.]+)", example):
+        (folder / "secrets" / name).write_text("value", encoding="utf-8")
+
+    config = load(folder, example)
+
+    assert config.routing.channels(make_alert(level=3)) == ("wecom", "dingtalk", "sms", "mail")
+    for setting in OVERRIDES:
+        assert setting.removeprefix("DDCOLOR_NOTIFIER") in guide

@@ -219,6 +219,20 @@ async def test_an_answer_that_cannot_be_written_is_not_sent_again(all_places: Pl
     assert len(all_places.wecom.received) == len(all_places.dingtalk.received) == 1
 
 
+async def test_a_fault_that_has_gone_quiet_is_said_to_be_over(all_places: Places) -> None:
+    """The running notifier notices by itself, and the places that had the alert hear of it."""
+    logger = SilentLogger()
+    settings = QUICK | {"deduplicate": {"window_s": 0.2}, "quiet_s": 0.3}
+    notifier = await run(all_places, logger, **settings)
+    await notifier.take(Alert.from_json(alert_json(1, level=3)))
+
+    for place in all_places.all:
+        _, over = await asyncio.to_thread(place.wait_for, 2)
+        assert "已平息" in over.text
+    await notifier.stop()
+    assert "End of an episode delivered to wecom" in [message for _, message, _ in logger.records]
+
+
 async def test_a_broken_template_does_not_stop_the_alert(
     all_places: Places, tmp_path: Path
 ) -> None:
