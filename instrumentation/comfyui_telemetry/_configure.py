@@ -18,6 +18,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.trace import Tracer
 
 from . import _losses, semconv
@@ -169,14 +170,16 @@ class Telemetry:
         """Make the parent's queues, threads and locks into fresh ones of this child process."""
         self._losses.after_fork()
         self._close_lock = threading.Lock()
-        self._resource = _resource(self.settings)
+        self._resource = _of_this_process(self._resource)
         self._stream.after_fork(_told(self._resource))
+        # Spans take their resource from their tracer, which only the SDK's own class has.
+        if isinstance(self.tracer, SdkTracer):
+            self.tracer.resource = self._resource
         if isinstance(self._spans, SpanQueue):
             self._spans.after_fork()
         self._queue.after_fork()
         self._instruments.after_fork()
-        if not self._closed:
-            self._watch.after_fork()
+        self._watch.after_fork()
 
 
 class _Reporter:
@@ -214,7 +217,14 @@ def _resource(settings: Settings) -> Resource:
     told: dict[str, Any] = {semconv.SERVICE_NAME: settings.service_name}
     if settings.service_version is not None:
         told[semconv.SERVICE_VERSION] = settings.service_version
-    resource = Resource.create(told)
+    return _of_this_process(Resource.create(told))
+
+
+def _of_this_process(resource: Resource) -> Resource:
+    """Return ``resource`` with a new instance id, unless the environment gives one.
+
+    Safe in a child that was just forked; ``Resource.create`` is not, it asks a thread pool.
+    """
     if semconv.SERVICE_INSTANCE_ID in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         return resource
     return resource.merge(Resource({semconv.SERVICE_INSTANCE_ID: uuid.uuid4().hex}))

@@ -23,6 +23,7 @@ class CrashFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self._enabled = False
 
     def open(self, stream: LogStream, losses: Losses) -> None:
         """Say what the last crash left and make ready for the next."""
@@ -42,16 +43,19 @@ class CrashFile:
                 {semconv.ERROR_STACK_TRACE: left},
                 event_name=semconv.EVENT_SERVICE_CRASHED,
             )
-        if not faulthandler.is_enabled():
-            faulthandler.enable(descriptor)
-        else:
+        if faulthandler.is_enabled():
             self.close()
+        else:
+            faulthandler.enable(descriptor)
+            self._enabled = True
 
     def close(self) -> None:
         """Give faulthandler back and close the file."""
         if self._descriptor is None:
             return
-        faulthandler.disable()
+        if self._enabled:
+            faulthandler.disable()
+            self._enabled = False
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
         self._descriptor = None

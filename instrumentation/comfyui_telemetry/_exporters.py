@@ -12,7 +12,8 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 from . import _losses
 from ._losses import Losses
 
-_PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
+_HTTP = "http/protobuf"
+_PROTOCOLS = {_HTTP: "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 
 
 def exporters(signal: str, losses: Losses) -> list[Any]:
@@ -28,7 +29,7 @@ def exporters(signal: str, losses: Losses) -> list[Any]:
         if entry in ("", "none"):
             continue
         if entry == "otlp":
-            entry = _PROTOCOLS.get(_protocol(signal), entry)
+            entry = _PROTOCOLS[_protocol(signal, losses)]
         try:
             (found,) = entry_points(group=f"opentelemetry_{signal}_exporter", name=entry)
             made.append(found.load()(**_options(signal, name)))
@@ -47,9 +48,15 @@ def _options(signal: str, name: str) -> dict[str, Any]:
     return {"preferred_temporality": delta}
 
 
-def _protocol(signal: str) -> str:
-    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", general).strip().lower()
+def _protocol(signal: str, losses: Losses) -> str:
+    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", _HTTP)
+    wanted = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", general)
+    protocol = wanted.strip().lower()
+    if protocol in _PROTOCOLS:
+        return protocol
+    detail = f"OTLP protocol {wanted!r:.80}: give one of {', '.join(_PROTOCOLS)}"
+    losses.add(_losses.SETTING_IGNORED, 0, detail)
+    return _HTTP
 
 
 def sdk_disabled() -> bool:

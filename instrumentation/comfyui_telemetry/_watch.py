@@ -49,10 +49,12 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def after_fork(self) -> None:
-        """Nothing of the parent runs in the child."""
+        """Nothing of the parent runs in the child; its own first node starts the thread.
+
+        A forked helper (a data loader) is no service, so it must not beat like one.
+        """
         self._running.clear()
         self._reset()
-        self.start()
 
     def every_second(self, chore: Callable[[], None]) -> None:
         """Add work that the thread does about once a second."""
@@ -70,6 +72,8 @@ class Watch:
     def add(self, node: Watched) -> None:
         """Watch ``node`` from now on."""
         self._running[id(node)] = node
+        if self._thread is None:
+            self.start()
         if min(node.next_beat, node.slow_at) < self._next_look:
             self._wake.set()
 

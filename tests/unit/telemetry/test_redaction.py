@@ -173,8 +173,8 @@ def test_code_below_site_packages_stays_readable() -> None:
     [
         "/", "/a", "/!", "a/", "\\", "C:\\", "~/", "a@", "@a.", "1", "1 ", "1.", "1-", "+1", ":",
         "::", "a:", "f:", "key=", "token:", "token_", "a_", "Bearer ", "eyJa.", "'", "'/", '"/a ',
-        ".png", "a.png", "a ", "A b/", "-----BEGIN A-----", "http://", "sk-", "SECa", "/hook/", " /a b",
-        "authorization: ", "\n", "中", "=", "password=", "1.1.1.", "86", "\ud800",
+        ".png", "a.png", "a ", "A b/", "-----BEGIN A-----", "http://", "sk-", "SECa", "/hook/",
+        " /a b",        "authorization: ", "\n", "中", "=", "password=", "1.1.1.", "86", "\ud800",
     ],
 )  # fmt: skip
 def test_hostile_repetition_ends(piece: str) -> None:

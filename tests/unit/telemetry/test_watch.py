@@ -9,7 +9,7 @@ import pytest
 
 from comfyui_telemetry import semconv
 from comfyui_telemetry.testing import capture, check_declared
-from tests.support.telemetry import until
+from tests.support.telemetry import span_id, until
 
 
 def test_a_running_node_beats_and_is_called_slow_once_while_it_runs() -> None:
