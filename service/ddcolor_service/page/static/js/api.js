@@ -59,7 +59,8 @@ async function authorised(attempt) {
   return authorised(attempt);
 }
 
-async function call(path, { method = "GET", json, signal } = {}) {
+/** `keepalive` lets the call outlive the page: who cancels and leaves has still cancelled. */
+async function call(path, { method = "GET", json, signal, keepalive = false } = {}) {
   const answer = await authorised(async (headers) => {
     const stopper = new AbortController();
     const timer = setTimeout(() => stopper.abort(), TIMEOUT_MS);
@@ -68,7 +69,7 @@ async function call(path, { method = "GET", json, signal } = {}) {
     try {
       if (json !== undefined) headers["Content-Type"] = "application/json";
       const body = json === undefined ? undefined : JSON.stringify(json);
-      const response = await fetch(address(path), { method, headers, body, signal: stopper.signal, cache: "no-store" });
+      const response = await fetch(address(path), { method, headers, body, signal: stopper.signal, cache: "no-store", keepalive });
       clearTimeout(timer); // a picture may take longer than that on a slow line
       return { status: response.status, header: (name) => response.headers.get(name), body: await response.blob() };
     } catch {
@@ -109,8 +110,10 @@ export const view = ({ filename, subfolder, type }, signal) =>
 
 /** Take a waiting prompt out of the queue and stop it if it runs; other people's prompts go on. */
 export async function cancel(id) {
-  await call("queue", { method: "POST", json: { delete: [id] } });
-  await call("interrupt", { method: "POST", json: { prompt_id: id } });
+  await Promise.all([
+    call("queue", { method: "POST", json: { delete: [id] }, keepalive: true }),
+    call("interrupt", { method: "POST", json: { prompt_id: id }, keepalive: true }),
+  ]);
 }
 
 /** Upload `file` as `name`; XMLHttpRequest because fetch does not tell how much is sent. */
