@@ -30,10 +30,14 @@ class ModelNotLoaded(RuntimeError):  # noqa: N818 - called as its fault is
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint's contents, proven to fit one configuration of the network."""
+    """A checkpoint's contents, proven to fit one configuration of the network.
+
+    ``layout`` is ``bare`` for a state dict, ``params`` for one that lies under that key.
+    """
 
     name: str
     sha256: str
+    layout: str
     config: DDColorConfig
     state: Mapping[str, Tensor]
 
@@ -84,8 +88,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelNotLoaded(
             name, f"the file is damaged or no checkpoint ({type(error).__name__})", _REPLACE
         ) from error
-    state = _state_of(name, contents)
-    return Checkpoint(name=name, sha256=sha256, config=_config(name, state), state=state)
+    layout = "params" if isinstance(contents, dict) and "params" in contents else "bare"
+    state = _state_of(name, contents["params"] if layout == "params" else contents)
+    return Checkpoint(name, sha256, layout, _config(name, state), state)
 
 
 def build_network(checkpoint: Checkpoint, device: torch.device) -> DDColor:
@@ -97,8 +102,6 @@ def build_network(checkpoint: Checkpoint, device: torch.device) -> DDColor:
 
 
 def _state_of(name: str, contents: object) -> dict[str, Tensor]:
-    if isinstance(contents, dict) and isinstance(contents.get("params"), dict):
-        contents = contents["params"]
     if not isinstance(contents, dict) or not contents:
         raise ModelNotLoaded(name, "the file holds no state dict", _REPLACE)
     for key, value in contents.items():

@@ -95,6 +95,8 @@ def _colorize_batch(network: DDColor, pictures: Image, size: int) -> Image:
     for index, (kept, planes) in enumerate(zip(lightness, ab, strict=True)):
         lab = np.concatenate([kept, planes.permute(1, 2, 0).numpy()], axis=2)
         coloured[index] = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
+        # OpenCV turns NaN into some colour; broken weights must stay visible.
+        coloured[index][~np.isfinite(lab).all(axis=2)] = np.nan
     coloured = np.clip(coloured, 0, 1)
     if pictures.dtype == np.uint8:
         return np.rint(coloured * 255).astype(np.uint8)

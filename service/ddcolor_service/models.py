@@ -43,7 +43,7 @@ def device_of(asked: str) -> torch.device:
         device = torch.device("meta")
     there = {
         "cpu": True,
-        "cuda": (device.index or 0) < torch.cuda.device_count(),
+        "cuda": 0 <= (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
     if device.type not in there:

@@ -56,13 +56,13 @@ def _published(depths: tuple[int, int, int, int], dims: tuple[int, int, int, int
 TINY = _published((3, 3, 9, 3), (96, 192, 384, 768))
 LARGE = _published((3, 3, 27, 3), (192, 384, 768, 1536))
 DEMO = DDColorConfig(
-    depths=(2, 2, 4, 2),
-    dims=(32, 64, 128, 192),
-    decoder_channels=(96, 64, 48),
-    hidden=32,
-    queries=32,
+    depths=(1, 2, 4, 2),
+    dims=(24, 56, 112, 192),
+    decoder_channels=(96, 56, 32),
+    hidden=24,
+    queries=24,
     layers=3,
-    feedforward=128,
+    feedforward=96,
 )
 
 PRESETS: Mapping[str, DDColorConfig] = {"tiny": TINY, "large": LARGE, "demo": DEMO}
@@ -93,9 +93,10 @@ def config_of(shapes: Mapping[str, Sequence[int]]) -> DDColorConfig:
 
     def count(pattern: str) -> int:
         found = {int(m[1]) for m in map(re.compile(pattern).match, shapes) if m}
-        if not found:
-            raise ValueError(f"no entry matches {pattern!r}")
-        return max(found) + 1
+        # Without gaps, or a hostile file could ask for a network of a billion layers.
+        if not found or max(found) + 1 != len(found):
+            raise ValueError(f"entries that match {pattern!r} are missing")
+        return len(found)
 
     d0, d1, d2, d3 = (count(rf"encoder\.arch\.stages\.{i}\.(\d+)\.gamma$") for i in range(4))
     c0, c1, c2, c3 = (size(f"encoder.arch.norm{i}.weight", 0) for i in range(4))

@@ -1,0 +1,1 @@
+"""How the demo weights were made: ``python -m ddcolor_service.training``."""

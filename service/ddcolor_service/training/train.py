@@ -1,0 +1,174 @@
+"""Trains the demo weights: a small DDColor from scratch, on a CPU, in about half an hour."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ddcolor_service.network import DDColor, DDColorConfig
+from ddcolor_service.training.data import Photos, View, view_at
+
+log = logging.getLogger(__name__)
+
+_EMA_DECAY = 0.998
+_SAVE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained and for how long. ``steps`` alone decides the result, not the clock."""
+
+    config: DDColorConfig
+    steps: int
+    seed: int = 7
+    learning_rate: float = 2e-3
+    warmup: int = 150
+    calibrate: int = 120
+
+
+def loss_of(predicted: Tensor, ab: Tensor) -> Tensor:
+    """Weigh colourful pixels up, and ask for as much colour in all as the photograph has.
+
+    Plain regression prefers grey wherever it is unsure, and colour covers the smaller part of most
+    photographs; both together make brown mush.
+    """
+    chroma = ab.norm(dim=1, keepdim=True)
+    weight = (0.5 + chroma / 20).clamp(max=3.0)
+    distance = functional.smooth_l1_loss(predicted, ab, beta=12.0, reduction="none")
+    wanted = chroma.mean(dim=(1, 2, 3))
+    # The norm's gradient is endless at 0, where a fresh network starts.
+    given = (predicted.square().sum(dim=1) + 1e-2).sqrt().mean(dim=(1, 2))
+    shortfall = functional.relu(wanted - given).mean()
+    loss: Tensor = (weight * distance).mean() + 0.3 * shortfall
+    return loss
+
+
+class Trainer:
+    """The state of a training run; can be saved and taken up again at any step."""
+
+    def __init__(self, plan: Plan, photos: Photos) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan = plan
+        self.photos = photos
+        self.network = DDColor(plan.config).train()
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.step = 0
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
+            lr=plan.learning_rate,
+            betas=(0.9, 0.98),
+        )
+
+    def run(self, saved: Path, stop_at: float) -> bool:
+        """Train until the last step or until ``time.monotonic()`` reaches ``stop_at``.
+
+        The state is written to ``saved`` every minute and whenever the run ends, Ctrl-C included.
+        Returns whether all steps are done.
+        """
+        last_save = last_said = time.monotonic()
+        recent: list[float] = []
+        try:
+            while self.step < self.plan.steps and time.monotonic() < stop_at:
+                recent.append(self._advance())
+                now = time.monotonic()
+                if now - last_said > 10:
+                    self._say(recent, now - last_said)
+                    recent, last_said = [], now
+                if now - last_save > _SAVE_EVERY_S:
+                    self.save(saved)
+                    last_save = now
+        finally:
+            self.save(saved)
+        return self.step >= self.plan.steps
+
+    def _advance(self) -> float:
+        # One generator per step: a run that was interrupted sees the same pieces as one that was
+        # not.
+        rng = np.random.default_rng((self.plan.seed, self.step))
+        grey, ab = self.photos.batch(rng, view_at(rng, self.step / self.plan.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(self.network(grey), ab)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for averaged, current in pairs:
+                averaged.lerp_(current, 1 - decay)
+        self.step += 1
+        return loss.item()
+
+    def _learning_rate(self) -> float:
+        plan = self.plan
+        if self.step < plan.warmup:
+            return plan.learning_rate * (self.step + 1) / plan.warmup
+        done = (self.step - plan.warmup) / max(1, plan.steps - plan.warmup)
+        return plan.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+
+    def finished(self) -> DDColor:
+        """Return the averaged network, ready for evaluation.
+
+        Averaging moves the weights but not what belongs to them: batch statistics and singular
+        vectors are computed anew, at the sizes that the network is used at.
+        """
+        network = copy.deepcopy(self.average)
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over all passes
+        network.train()
+        rng = np.random.default_rng((self.plan.seed, self.plan.steps, 1))
+        with torch.no_grad():
+            for index in range(self.plan.calibrate):
+                grey, _ = self.photos.batch(rng, View(2, (256, 384, 512)[index % 3]))
+                network(grey)
+        for norm in norms:
+            norm.momentum = 0.1
+        return network.eval()
+
+    def save(self, path: Path) -> None:
+        """Write the state so that a crash while writing leaves the earlier one."""
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Take up a saved state. A different configuration of the network is an error."""
+        state = torch.load(path, weights_only=True)
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _say(self, losses: list[float], seconds: float) -> None:
+        pace = seconds / len(losses)
+        left = (self.plan.steps - self.step) * pace / 60
+        mean = sum(losses) / len(losses)
+        log.info(
+            "step %d of %d, loss %.3f, %.2f s a step, %.0f min to go",
+            self.step,
+            self.plan.steps,
+            mean,
+            pace,
+            left,
+        )
