@@ -139,14 +139,14 @@ def _text(match: Match, field: str, limit: int = _NAME_LENGTH) -> str | None:
 
 def _occurred_at(rule: Rule, match: Match) -> datetime:
     for field in ("@timestamp", rule.get("timestamp_field", "@timestamp")):
-        moment = _moment(lookup_es_key(match, field))
+        moment = to_moment(lookup_es_key(match, field))
         if moment is not None:
             return moment
     return datetime.now(UTC)
 
 
-def _moment(value: object) -> datetime | None:
-    """Read a time; the collectors write milliseconds with decimals, "1732450000123.456789"."""
+def to_moment(value: object) -> datetime | None:
+    """Read a time, or None; the collectors write milliseconds, "1732450000123.456789"."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     try:

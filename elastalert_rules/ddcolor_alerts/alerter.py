@@ -22,6 +22,8 @@ _LOG = logging.getLogger("ddcolor_alerts.alerter")
 # keeps the alert in Elasticsearch and tries again on each of its runs.
 _PAUSES_S = (0.2, 0.5)
 _TIMEOUT_S = (2.0, 5.0)
+# After that no alert waits for it, for this long: a hundred alerts must not wait one by one.
+_AWAY_S = 1.0
 # Sending the same alert again cannot mend these. The notifier says why in its answer.
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
@@ -35,6 +37,10 @@ class NotifierAlerter(Alerter):  # type: ignore[misc]  # ElastAlert2 has no type
     """
 
     required_options = frozenset({"notifier_url", "x-ddcolor"})
+
+    # Shared by the alerters of all rules, for there is one notifier.
+    _next_try = 0.0
+    away = False
 
     def __init__(self, rule: dict[str, Any]) -> None:
         super().__init__(rule)
@@ -61,6 +67,8 @@ class NotifierAlerter(Alerter):  # type: ignore[misc]  # ElastAlert2 has no type
         return {"type": "ddcolor-notifier"}
 
     def _post(self, alert: dict[str, Any]) -> None:
+        if time.monotonic() < NotifierAlerter._next_try:
+            raise EAException(f"the notifier at {self._notifier} did not answer just now")
         fields = alert_fields(alert)
         for pause in (*_PAUSES_S, None):
             try:
@@ -68,6 +76,7 @@ class NotifierAlerter(Alerter):  # type: ignore[misc]  # ElastAlert2 has no type
             except (requests.RequestException, OSError) as error:
                 problem = type(error).__name__
             else:
+                NotifierAlerter.away = False
                 if answer.ok:
                     _LOG.info(
                         "Alert %s of rule %s: %s",
@@ -88,6 +97,8 @@ class NotifierAlerter(Alerter):  # type: ignore[misc]  # ElastAlert2 has no type
                 problem = f"HTTP {answer.status_code}"
             if pause is not None:
                 time.sleep(pause)
+        NotifierAlerter.away = True
+        NotifierAlerter._next_try = time.monotonic() + _AWAY_S
         raise EAException(
             f"the notifier at {self._notifier} did not take alert {alert['alert_id']}: {problem}"
         )

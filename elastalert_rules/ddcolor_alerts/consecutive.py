@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 # The client's exceptions as ElastAlert2's pinned version of it has them.
@@ -29,11 +29,12 @@ from elastalert.elastalert import ElasticsearchException
 from elastalert.ruletypes import RuleType
 from elastalert.util import EAException, dt_to_ts, elasticsearch_client, hashable, lookup_es_key
 
-from ddcolor_alerts.alert import RECORD_UID
+from ddcolor_alerts.alert import RECORD_UID, to_moment
 
 _LOG = logging.getLogger("ddcolor_alerts.consecutive")
 
 _PAGE = 100
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 Event = Mapping[str, Any]
 
@@ -81,21 +82,20 @@ class ElasticsearchHistory:
         if self._client is None:
             self._client = elasticsearch_client(self._rule)
         time_field = self._rule["timestamp_field"]
+        must = [
+            *(part.get("query", part) for part in self._rule["filter"]),
+            {"term": {self._rule["query_key"]: key}},
+            {"range": {time_field: {"lte": dt_to_ts(moment)}}},
+            self._outcomes,
+        ]
         body: dict[str, Any] = {
             "size": _PAGE,
-            "query": {
-                "bool": {
-                    "filter": [
-                        *(part.get("query", part) for part in self._rule["filter"]),
-                        {"term": {self._rule["query_key"]: key}},
-                        {"range": {time_field: {"lte": dt_to_ts(moment)}}},
-                        self._outcomes,
-                    ]
-                }
-            },
-            # Documents of one bulk request share a millisecond; their uids are in time order.
+            # ElastAlert2's client looks into every query, and expects its own shape.
+            "query": {"bool": {"filter": {"bool": {"must": must}}}},
+            # Documents of one bulk request share the time of ingest.
             "sort": [
                 {time_field: {"order": "desc"}},
+                {"@timestamp": {"order": "desc"}},
                 {RECORD_UID: {"order": "desc", "unmapped_type": "keyword"}},
             ],
         }
@@ -172,14 +172,17 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
 
 
 def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort by the records' uids, which follow the time at which things happened.
+    """Sort by the time at which things happened.
 
     The time of ingest, by which Elasticsearch sorted them, is the same for a whole bulk request.
     """
-    uids = [lookup_es_key(event, RECORD_UID) for event in data]
-    if None in uids:
-        return data
-    return [event for _, event in sorted(zip(uids, data, strict=True), key=lambda pair: pair[0])]
+    return sorted(
+        data,
+        key=lambda event: (
+            to_moment(lookup_es_key(event, "@timestamp")) or _NEVER,
+            str(lookup_es_key(event, RECORD_UID)),
+        ),
+    )
 
 
 def _time_of(rules: Mapping[str, Any], event: Event) -> datetime:

@@ -112,13 +112,23 @@ def configure(log_file: Path | None, version: str, level: str) -> None:
         root.removeHandler(old)
     for handler in handlers:
         handler.setFormatter(formatter)
+        if level != "debug":
+            handler.addFilter(_worth_saying)
         root.addHandler(handler)
-    verbose = level == "debug"
     root.setLevel(logging.INFO)
-    logging.getLogger("elastalert").setLevel(logging.INFO if verbose else logging.WARNING)
-    for noisy in ("elasticsearch", "urllib3", "apscheduler"):
-        logging.getLogger(noisy).setLevel(logging.WARNING if verbose else logging.ERROR)
+    logging.getLogger("elastalert").setLevel(logging.INFO if level == "debug" else logging.WARNING)
     threading.excepthook = _log_thread_exception
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Leave out what libraries say of single requests, and of single rounds that took long.
+
+    A filter and not a level: ElastAlert2 sets the levels again. The heartbeat tells how long rounds
+    take, and a request that failed is reported by the one who made it.
+    """
+    if record.name.partition(".")[0] in ("elasticsearch", "urllib3", "apscheduler"):
+        return record.levelno >= logging.ERROR
+    return "took longer than" not in record.getMessage()
 
 
 def record_uid() -> str:

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from elastalert.elastalert import ElastAlerter
 
 from ddcolor_alerts import indices
+from ddcolor_alerts.alerter import NotifierAlerter
 
 _LOG = logging.getLogger("ddcolor_alerts.runner")
 
@@ -82,6 +84,18 @@ class Runner(ElastAlerter):  # type: ignore[misc]  # ElastAlert2 has no types
             self._ran.clear()
         self._cycle_done(len(names), seconds)
 
+    def get_elasticsearch_client(self, rule: Rule) -> Any:
+        """Return the rule's client, whose searches hold nothing open on the server.
+
+        ElastAlert2 opens a scroll for each search and deletes it after: twice the requests, for
+        the rare round with more documents than one page.
+        """
+        new = rule["name"] not in self.es_clients
+        client = super().get_elasticsearch_client(rule)
+        if new:
+            client.search = partial(_search, client.search)
+        return client
+
     # --- No gap in what is read -----------------------------------------------------------------
     def get_starttime(self, rule: Rule) -> datetime | None:
         """Begin a little before the end of the last process's last run."""
@@ -133,6 +147,14 @@ class Runner(ElastAlerter):  # type: ignore[misc]  # ElastAlert2 has no types
             self.writeback("elastalert", body)
         super().handle_pending_alerts()
 
+    def find_recent_pending_alerts(self, time_limit: timedelta) -> list[dict[str, Any]]:
+        """Find what is still to be sent; while the notifier is away, one of it, to try.
+
+        ElastAlert2 tries each of them on each round, and writes every failure down.
+        """
+        pending: list[dict[str, Any]] = super().find_recent_pending_alerts(time_limit)
+        return pending[:1] if NotifierAlerter.away else pending
+
     def set_realert(self, silence_cache_key: str, timestamp: datetime, exponent: int) -> Any:
         """Silence a rule in memory now, and on disk once its alert is on its way.
 
@@ -183,3 +205,11 @@ class Runner(ElastAlerter):  # type: ignore[misc]  # ElastAlert2 has no types
 
     def _forget_old(self) -> None:
         indices.forget_old(self.writeback_es, self.writeback_index)
+
+
+def _search(search: Callable[..., Any], *, scroll: str | None = None, **query: Any) -> Any:
+    """Search without a scroll first; with one if the page is full."""
+    answer = search(**query)
+    if scroll is None or len(answer["hits"]["hits"]) < query.get("size", 10):
+        return answer
+    return search(scroll=scroll, **query)

@@ -70,6 +70,6 @@ def _at(value: Any, path: str) -> Iterator[Any]:
 
 
 def _epoch_ms(moment: datetime) -> str:
-    """Return a time as the Elasticsearch exporter writes it: milliseconds with decimals."""
+    """Return a time as it is stored: milliseconds, with nanoseconds as six decimals."""
     micros = round(moment.timestamp() * 1_000_000)
-    return f"{micros // 1000}.{micros % 1000:03d}"
+    return f"{micros // 1000}.{micros % 1000 * 1000:06d}"
