@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,7 +145,10 @@ def _name(data: Mapping[str, object], field: str) -> str:
 
 
 def _optional_name(data: Mapping[str, object], field: str) -> str | None:
-    return None if data.get(field) is None else _name(data, field)
+    """Return a text that only describes: an alert is not refused over one that is odd."""
+    if data.get(field) is None:
+        return None
+    return redact(_text(data, field).strip()[:_NAME_LIMIT]) or None
 
 
 def _matching(data: Mapping[str, object], field: str, pattern: re.Pattern[str], what: str) -> str:
@@ -175,6 +179,9 @@ def _values(data: Mapping[str, object]) -> dict[str, Scalar]:
     for key, value in values.items():
         if isinstance(value, str):
             kept[_name({"values": key}, "values")] = redact(value[:_NAME_LIMIT])
+        elif isinstance(value, float) and not math.isfinite(value):
+            # JSON has no such number; Python's reader takes it all the same.
+            kept[_name({"values": key}, "values")] = str(value)
         elif isinstance(value, int | float):
             kept[_name({"values": key}, "values")] = value
         else:

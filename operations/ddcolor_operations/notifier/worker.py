@@ -66,20 +66,27 @@ class Worker:
     async def run(self) -> None:
         """Deliver until :meth:`stop`."""
         while not self._stopping:
-            # Cleared before the look: what comes during the look wakes the sleep after it.
-            self._woken.clear()
-            step = await self._on_disk(
-                lambda c: deliveries.claim(c, self._name, self._pace, time.time())
-            )
-            if isinstance(step, Wait):
-                await self._sleep(step.until)
-            elif step is not None:
-                await self._deliver(step)
+            try:
+                await self._step()
+            except Exception as error:  # noqa: BLE001 - a worker that dies silences its channel
+                self._log.trouble("A delivery could not be worked on", type(error).__qualname__)
+                await asyncio.sleep(_DISK_RETRY_S)
+
+    async def _step(self) -> None:
+        # Cleared before the look: what comes during the look wakes the sleep after it.
+        self._woken.clear()
+        step = await self._on_disk(
+            lambda c: deliveries.claim(c, self._name, self._pace, time.time())
+        )
+        if isinstance(step, Wait):
+            await self._sleep(step.until)
+        elif step is not None:
+            await self._deliver(step)
 
     async def _deliver(self, claim: Claim) -> None:
         try:
             outcome = await self._channel.send(self._message(claim))
-        except Exception as error:  # noqa: BLE001 - one worker that dies would silence its channel
+        except Exception as error:  # noqa: BLE001 - as in run()
             self._log.trouble("A channel raised", type(error).__qualname__)
             outcome = Retry(f"unexpected {type(error).__qualname__}", maybe_sent=True)
         now = time.time()

@@ -1,5 +1,6 @@
 """Validation of posted alerts."""
 
+import json
 from typing import Any
 
 import pytest
@@ -29,6 +30,20 @@ def test_optional_fields_may_be_absent_or_null() -> None:
     assert (alert.node, alert.trace_id, alert.count, alert.values) == (None, None, 1, {})
 
 
+def test_an_odd_description_does_not_lose_the_alert() -> None:
+    """Empty is absent, long is cut, and a number that JSON lacks becomes a text."""
+    values = {"p95_s": float("nan"), "rate": float("inf")}
+
+    alert = make_alert(node="", node_id="x" * 999, values=values)
+
+    assert alert.node is None
+    assert alert.node_id == "x" * 256
+    assert json.loads(json.dumps(alert.to_json(), allow_nan=False))["values"] == {
+        "p95_s": "nan",
+        "rate": "inf",
+    }
+
+
 def test_unknown_fields_are_ignored() -> None:
     """A newer rule does not lose its alert over a field that is not known yet."""
     assert Alert.from_json(alert_json(scenario="person")) == make_alert()
@@ -47,7 +62,7 @@ def test_unknown_fields_are_ignored() -> None:
         ({"level": True}, "level"),
         ({"level": "2"}, "level"),
         ({"service": 7}, "service"),
-        ({"node": ""}, "node"),
+        ({"node": 7}, "node"),
         ({"trace_id": "00-4bf92f"}, "trace_id"),
         ({"occurred_at": "yesterday"}, "occurred_at"),
         ({"occurred_at": "2026-01-31T08:30:00"}, "occurred_at"),

@@ -1,7 +1,9 @@
 """Each channel against a receiver that behaves, refuses, or is silent."""
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,71 @@ async def test_a_webhook_that_is_no_url_is_not_repeated(
 
     assert isinstance(outcome, Retry)
     assert "canary" not in repr(outcome)
+
+
+@contextlib.asynccontextmanager
+async def raw_server(*pieces: bytes, tls: bool = False) -> AsyncIterator[int]:
+    """Answer each connection with ``pieces``, one after the other, and yield the port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    context = server_context() if tls else None
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def wecom_at(folder: Path, url: str) -> Channel:
+    (folder / "hook").write_text(url, encoding="utf-8")
+    return make_channel("wecom", section(folder, webhook={"file": "hook"}))
+
+
+async def test_an_answer_in_two_pieces_is_read_whole(tmp_path: Path) -> None:
+    """Half an answer would look like a message of unknown fate, and be sent again."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 28\r\n\r\n"
+    async with raw_server(head + b'{"errcode":0,', b'"errmsg":"ok"} ') as port:
+        outcome = await wecom_at(tmp_path, f"http://127.0.0.1:{port}/?key=k").send(MESSAGE)
+
+    assert outcome == Delivered()
+
+
+async def test_an_endless_answer_is_cut_off(tmp_path: Path) -> None:
+    """A wrong server cannot fill the memory."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+    async with raw_server(head + b"x" * 200_000) as port:
+        outcome = await wecom_at(tmp_path, f"http://127.0.0.1:{port}/?key=k").send(MESSAGE)
+
+    assert outcome == Retry("HTTP 200 without an errcode: not a robot's answer", maybe_sent=True)
+
+
+async def test_a_certificate_that_is_not_trusted_is_named_as_such(tmp_path: Path) -> None:
+    """It is neither a wrong URL nor a message that may have been sent."""
+    async with raw_server(tls=True) as port:
+        outcome = await wecom_at(tmp_path, f"https://127.0.0.1:{port}/?key=k").send(MESSAGE)
+
+    assert outcome == Retry("the server's certificate is not trusted")
+
+
+async def test_a_server_without_tls_is_named_as_such(tmp_path: Path) -> None:
+    """The handshake failed, nothing was sent."""
+    async with raw_server(b"hello\r\n") as port:
+        outcome = await wecom_at(tmp_path, f"https://127.0.0.1:{port}/?key=k").send(MESSAGE)
+
+    assert isinstance(outcome, Retry)
+    assert not outcome.maybe_sent
+
+
+async def test_a_name_that_does_not_exist_is_named_as_such(tmp_path: Path) -> None:
+    """The host's name itself is not repeated."""
+    outcome = await wecom_at(tmp_path, "http://canary.invalid/?key=k").send(MESSAGE)
+
+    assert outcome == Retry("no connection: the host's name was not found")
 
 
 async def test_a_secret_that_disappears_is_a_retry(all_places: Places) -> None:

@@ -47,19 +47,22 @@ async def post(
         ):
             status = response.status
             retry_after = response.headers.get("Retry-After", "")
-            content = await response.content.read(_REPLY_LIMIT)
+            content = await _read(response.content)
     # Texts of these exceptions hold the host or the whole URL: only their kind is told.
-    except (aiohttp.InvalidURL, ValueError):
-        return Retry("the webhook is not a URL: correct its secret")
+    except aiohttp.ClientConnectorCertificateError:
+        return Retry("the server's certificate is not trusted")
+    except aiohttp.ClientSSLError:
+        return Retry("no connection: TLS failed")
+    except aiohttp.ClientConnectorDNSError:
+        return Retry("no connection: the host's name was not found")
+    except aiohttp.ClientConnectorError as error:
+        return Retry(f"no connection: {os.strerror(error.os_error.errno or 0)}")
     except aiohttp.ConnectionTimeoutError:
         return Retry("no connection within the time limit")
     except TimeoutError:
         return Retry("no answer within the time limit", maybe_sent=True)
-    except aiohttp.ClientConnectorCertificateError:
-        return Retry("the server's certificate is not trusted")
-    except aiohttp.ClientConnectorError as error:
-        reason = os.strerror(error.os_error.errno) if error.os_error.errno else "name or TLS"
-        return Retry(f"no connection: {reason}")
+    except (aiohttp.InvalidURL, ValueError):
+        return Retry("the webhook or a header is not valid: correct its secret")
     except (aiohttp.ClientError, OSError) as error:
         return Retry(f"connection lost: {type(error).__name__}", maybe_sent=True)
     if status == 429:
@@ -74,6 +77,16 @@ async def post(
         return Reply(json.loads(content))
     except ValueError:
         return Reply(None)
+
+
+async def _read(stream: aiohttp.StreamReader) -> bytes:
+    """Return the whole body, or its start if it is longer than any answer is."""
+    content = bytearray()
+    async for chunk in stream.iter_any():
+        content += chunk
+        if len(content) > _REPLY_LIMIT:
+            break
+    return bytes(content)
 
 
 def robot_code(reply: Reply) -> tuple[int, str] | Retry:
