@@ -183,7 +183,7 @@ class Telemetry:
 
 
 class _Reporter:
-    """Say what was lost: on stderr the first time, as a log record at most once a minute."""
+    """Say what was lost: at once on stderr the first time, then as a record once a minute."""
 
     def __init__(self, stream: LogStream, losses: Losses) -> None:
         self._stream = stream
@@ -192,13 +192,9 @@ class _Reporter:
 
     def __call__(self, *, force: bool = False) -> None:
         now = time.monotonic()
-        if not force and now < self._next:
-            return
-        news = self._losses.take()
-        if not news:
-            return
-        self._next = now + _REPORT_S
-        for loss in news:
+        if due := force or now >= self._next:
+            self._next = now + _REPORT_S
+        for loss in self._losses.take(new_only=not due):
             text = _losses.TEXTS[loss.reason] + (f" ({loss.detail})" if loss.detail else "")
             if loss.first:
                 say_on_stderr(text)

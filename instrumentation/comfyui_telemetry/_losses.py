@@ -70,15 +70,17 @@ class Losses:
         with self._lock:
             return dict(self._totals)
 
-    def take(self) -> list[Loss]:
-        """Return and forget what was not yet reported."""
+    def take(self, *, new_only: bool = False) -> list[Loss]:
+        """Return and forget what was not yet reported, or of that only reasons never reported."""
         with self._lock:
             news = [
                 Loss(reason, dropped, detail, reason not in self._said)
                 for reason, (dropped, detail) in self._unreported.items()
+                if not (new_only and reason in self._said)
             ]
-            self._said.update(self._unreported)
-            self._unreported.clear()
+            for loss in news:
+                self._said.add(loss.reason)
+                del self._unreported[loss.reason]
             return news
 
 

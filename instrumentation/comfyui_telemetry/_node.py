@@ -42,6 +42,7 @@ class NodeRecord:
         "_scope",
         "_scope_token",
         "_span",
+        "_span_context",
         "_token",
         "class_type",
         "context",
@@ -77,6 +78,7 @@ class NodeRecord:
         self._interrupted = False
         self._ended = False
         self._span: trace.Span = trace.INVALID_SPAN
+        self._span_context = trace.INVALID_SPAN_CONTEXT
         self.context: otel_context.Context | None = None
         self._token: Any = None
         self._scope_token: Any = None
@@ -119,6 +121,7 @@ class NodeRecord:
             set_status_on_exception=False,
         )
         self._span = span
+        self._span_context = span.get_span_context()
         self.context = trace.set_span_in_context(span, parent)
         self._token = otel_context.attach(self.context)
         self._scope_token = SCOPE.set(self._scope)
@@ -244,7 +247,7 @@ class NodeRecord:
             message,
             attributes,
             event_name=event_name,
-            span=self._span.get_span_context(),
+            span=self._span_context,
             scope=self._scope,
             time_ns=time.time_ns() if now is None else now,
         )

@@ -82,6 +82,8 @@ def attribute(value: object) -> JsonValue:
         return clean(value)  # type: ignore[arg-type]
     if kind is bool or value is None:
         return value  # type: ignore[return-value]
+    if kind is int and -_INT64 <= value < _INT64:  # type: ignore[operator]
+        return value  # type: ignore[return-value]
     if kind is float and -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]
         return value  # type: ignore[return-value]
     try:

@@ -105,3 +105,13 @@ def test_a_loss_is_said_as_a_record_and_once_on_stderr(
     assert (first[semconv.TELEMETRY_DROPPED], second[semconv.TELEMETRY_DROPPED]) == (3, 2)
     assert capfd.readouterr().err.count("export queue is full") == 1
     assert check_declared(captured.records) == []
+
+
+def test_another_reason_is_said_at_once() -> None:
+    """News of one kind do not hold back the first word on another."""
+    with capture() as captured:
+        losses = captured.telemetry._losses
+        losses.add("span_queue_full")
+        until(lambda: len(captured.events(semconv.EVENT_TELEMETRY_DEGRADED)) == 1)
+        losses.add("log_write_failed", 0)
+        until(lambda: len(captured.events(semconv.EVENT_TELEMETRY_DEGRADED)) == 2)
