@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ddcolor_service.errors import HardLimitError, PromptInterruptedError
@@ -62,7 +62,11 @@ class CancelToken:
 
 @dataclass(slots=True)
 class NodeRun:
-    """One node at work. ``describe`` puts attributes on its span and its log line."""
+    """One node at work.
+
+    ``describe`` puts attributes on its span and its log line. ``notice`` tells the client something
+    that is worth knowing but no error.
+    """
 
     prompt_id: str
     node_id: str
@@ -71,16 +75,12 @@ class NodeRun:
     cancel: CancelToken
     describe: Callable[..., None]
     report: Callable[[int, int], None]
-    notices: list[str] = field(default_factory=list)
+    notice: Callable[[str], None]
 
     def progress(self, value: int, of: int) -> None:
         """Tell the clients how far the node is; also a chance to stop."""
         self.cancel.check()
         self.report(value, of)
-
-    def notice(self, text: str) -> None:
-        """Tell the clients something that is worth knowing but no error."""
-        self.notices.append(text)
 
 
 _CURRENT: ContextVar[NodeRun | None] = ContextVar("ddcolor_node_run", default=None)

@@ -19,7 +19,7 @@ from ddcolor_service.execution import CancelToken, NodeRun, entered
 from ddcolor_service.messages import Messenger
 from ddcolor_service.node_types import NodeType
 from ddcolor_service.prompt_queue import Job, Result
-from ddcolor_service.report import describe_error, describe_inputs
+from ddcolor_service.report import describe_error, describe_inputs, plain
 
 SCENARIOS = ("person", "building")
 
@@ -254,6 +254,7 @@ class PromptExecutor:
             run.cancel,
             describe=node.set,
             report=lambda value, of: run.messenger.progress(node_id, value, of),
+            notice=lambda text: run.messenger.notice(node_id, text),
         )
         returned = []
         with entered(context), _inference_mode():
@@ -263,10 +264,7 @@ class PromptExecutor:
                 returned.append(asyncio.run(result) if inspect.iscoroutine(result) else result)
             run.cancel.check()
         output = _merge(returned, node_type)
-        ui = dict(output.ui or {})
-        if context.notices:
-            ui.setdefault("text", []).extend(context.notices)
-        return NodeOutput(output.slots, ui or None, self._files_of(ui))
+        return NodeOutput(output.slots, output.ui, self._files_of(output.ui or {}))
 
     def _show(self, run: _Run, node_id: str, ui: dict[str, list[Any]]) -> None:
         run.ui[node_id] = ui
@@ -326,5 +324,5 @@ def _merge(returned: list[Any], node_type: NodeType) -> NodeOutput:
         for slot, value, is_list in zip(slots, values, node_type.output_is_list, strict=False):
             slot.extend(value) if is_list else slot.append(value)
         for name, entries in shown.items():
-            ui.setdefault(str(name), []).extend(entries)
+            ui.setdefault(str(name), []).extend(plain(list(entries)))
     return NodeOutput(slots, ui or None)

@@ -86,6 +86,14 @@ class Messenger:
             },
         )
 
+    def notice(self, node_id: str, text: str) -> None:
+        """Say something of a node that is no error: a size that was rounded, for example.
+
+        An event of our own, because an output beside the pictures would confuse clients that
+        count outputs; they all ignore events that they do not know.
+        """
+        self._note("ddcolor_notice", {"node_id": node_id, "text": text})
+
     def node_finished(self, node_id: str) -> None:
         """Say that a node is done."""
         self._state(node_id, "finished", 1, 1)

@@ -19,6 +19,7 @@ from ddcolor_service.errors import RequestRefusedError
 from ddcolor_service.graph import Prompt
 
 MAX_ATTEMPTS = 2
+MAX_HISTORY_BYTES = 64 << 20  # prompts come from strangers and may be large
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class PromptQueue:
         self._running: Job | None = None
         self._running_since = 0.0
         self._history: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._max_waiting = max_waiting
         self._max_history = max_history
         self._journal = journal
@@ -171,8 +173,12 @@ class PromptQueue:
             },
             "meta": result.meta,
         }
-        while len(self._history) > self._max_history:
-            self._history.popitem(last=False)
+        self._sizes[job.prompt_id] = len(orjson.dumps(self._history[job.prompt_id], default=str))
+        while (
+            len(self._history) > self._max_history or sum(self._sizes.values()) > MAX_HISTORY_BYTES
+        ):
+            oldest, _ = self._history.popitem(last=False)
+            del self._sizes[oldest]
 
     def poke(self) -> None:
         """Wake the worker although there is no job."""
@@ -241,6 +247,7 @@ class PromptQueue:
         with self._condition:
             for prompt_id in list(self._history) if prompt_ids is None else prompt_ids:
                 self._history.pop(prompt_id, None)
+                self._sizes.pop(prompt_id, None)
 
     # --- journal --------------------------------------------------------------------------------
     def restore(self) -> tuple[list[Job], list[Job]]:

@@ -17,6 +17,7 @@ from comfyui_telemetry.catalogue import CATALOGUE
 _MAX_MESSAGE = 1000
 _MAX_FRAMES = 30
 _MAX_VALUE = 200
+_MAX_DEPTH = 10
 _INSTALLED = re.compile(r"^.*?(?:site-packages|dist-packages|/lib/python3\.\d+)/")
 
 
@@ -47,6 +48,25 @@ def describe_value(value: Any) -> str:
     if isinstance(value, str | int | float | bool) or value is None:
         return redact(str(value)[:_MAX_VALUE])
     return type(value).__name__
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return what a node wants to show as JSON holds it; foreign types become texts.
+
+    A third party's node must not be able to break the history or the socket with a number of 80
+    bits or a list that holds itself.
+    """
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int):
+        return value if -(1 << 63) <= value < 1 << 63 else str(value)[:_MAX_VALUE]
+    if depth < _MAX_DEPTH and isinstance(value, Mapping):
+        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+    if depth < _MAX_DEPTH and isinstance(value, list | tuple | set):
+        return [plain(item, depth + 1) for item in value]
+    return describe_value(value)
 
 
 def _type_name(error: BaseException) -> str:

@@ -47,8 +47,8 @@ class Settings:
     log_file: Path | None = _setting(None, "file for JSON log lines")
     log_stdout: bool = _setting(True, "write the log lines to standard output too")
 
-    max_upload_bytes: int = _setting(64 << 20, "largest upload", low=1)
-    max_json_bytes: int = _setting(4 << 20, "largest JSON body", low=1024)
+    max_upload_bytes: int = _setting(61 << 20, "largest upload", low=1)
+    max_json_bytes: int = _setting(1 << 20, "largest JSON body", low=1024)
     max_pixels: int = _setting(50_000_000, "largest picture in pixels", low=1024)
     max_queue: int = _setting(100, "prompts that may wait", low=1)
     max_nodes: int = _setting(500, "nodes of one prompt", low=1)

@@ -257,6 +257,13 @@ def error_of(entry: dict[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", found[0])
 
 
+def notices_of(entry: dict[str, Any]) -> list[str]:
+    """Return what a history entry's nodes noticed."""
+    return [
+        data["text"] for event, data in entry["status"]["messages"] if event == "ddcolor_notice"
+    ]
+
+
 async def messages(
     socket: ClientWebSocketResponse, *, until: Callable[[dict[str, Any]], bool]
 ) -> list[dict[str, Any]]:

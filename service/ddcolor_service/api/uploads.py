@@ -16,7 +16,7 @@ from ddcolor_service.errors import (
     ServiceFaultError,
 )
 from ddcolor_service.folders import folder_type, store_upload
-from ddcolor_service.images import check_upload
+from ddcolor_service.images import check
 from ddcolor_service.service import Service
 
 _MAX_PARTS = 8
@@ -64,7 +64,7 @@ async def _take(request: web.Request, service: Service) -> dict[str, str]:
     path = service.folders.resolve(form.filename, kind, subfolder)
     overwrite = form.fields.get("overwrite", "").lower() in ("true", "1")
     async with request.app[DECODERS]:
-        await asyncio.to_thread(check_upload, form.data, max_pixels=service.settings.max_pixels)
+        await asyncio.to_thread(check, form.data, max_pixels=service.settings.max_pixels)
     stored = await asyncio.to_thread(store_upload, form.data, path, overwrite=overwrite)
     return {"name": stored.name, "subfolder": subfolder, "type": kind}
 

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from comfyui_telemetry.catalogue import CATALOGUE
-from tests.support.service import ADMIN, Harness, encoded, error_of, running_service, workflow
+from tests.support.service import (
+    ADMIN,
+    Harness,
+    encoded,
+    error_of,
+    notices_of,
+    running_service,
+    workflow,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,7 @@ async def test_out_of_memory_retried_smaller(tmp_path: Path) -> None:
         entry = await service.run(workflow(size=960))
         assert entry["status"]["status_str"] == "success"
         assert service.models.model.sizes == [960, 704]
-        assert "704 px" in entry["outputs"]["2"]["text"][-1]
+        assert "704 px" in notices_of(entry)[-1]
 
 
 async def test_slow_inference_is_said_while_it_runs(tmp_path: Path) -> None:

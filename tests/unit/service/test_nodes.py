@@ -14,7 +14,15 @@ from PIL import Image
 
 from ddcolor_service.nodes.colorize import fitting_size, size_notes
 from ddcolor_service.nodes.transform import METHODS, ImageInvert, center_crop, resize
-from tests.support.service import Harness, encoded, error_of, picture, running_service, workflow
+from tests.support.service import (
+    Harness,
+    encoded,
+    error_of,
+    notices_of,
+    picture,
+    running_service,
+    workflow,
+)
 
 
 async def saved(service: Harness, entry: dict[str, Any], node: str = "3") -> Any:
@@ -168,7 +176,8 @@ async def test_size_is_rounded_with_a_notice(with_photo: Harness) -> None:
     """A size that fits no network is rounded, and client and log hear of it once, at level 1."""
     entry = await with_photo.run(workflow(size=460), extra_data={"scenario": "person"})
     assert with_photo.models.model.sizes == [480]
-    assert entry["outputs"]["2"]["text"] == ["460 px is no multiple of 32, 480 px is used"]
+    assert notices_of(entry) == ["460 px is no multiple of 32, 480 px is used"]
+    assert set(entry["outputs"]) == {"3"}
     (record,) = await with_photo.record("ddcolor.size.advice")
     assert record["message"].startswith("Size outside the advice: ")
     assert (record["comfyui.error.kind"], record["comfyui.error.level"]) == ("size_advice", 1)
