@@ -251,6 +251,8 @@ def _check_value(
         number = convert(value)
         if isinstance(number, float) and not math.isfinite(number):
             raise ValueError("not a finite number")  # noqa: TRY301  one answer for all
+        if isinstance(number, int) and not -(1 << 63) <= number < 1 << 63:
+            raise ValueError("more than 64 bits")  # noqa: TRY301  nor does JSON hold it
     except (TypeError, ValueError, OverflowError) as error:
         return _error(
             "invalid_input_type",

@@ -116,6 +116,7 @@ def test_a_good_prompt() -> None:
         ({"count": {}}, "invalid_input_type"),
         ({"count": float("inf")}, "invalid_input_type"),
         ({"count": "9" * 5000}, "invalid_input_type"),
+        ({"count": "9" * 30}, "invalid_input_type"),
         ({"share": "nan"}, "invalid_input_type"),
         ({"share": -0.1}, "value_smaller_than_min"),
         ({"choice": "c"}, "value_not_in_list"),
