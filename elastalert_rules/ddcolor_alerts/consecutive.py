@@ -167,7 +167,7 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
         for event in self.history.outcomes_before(key, moment):
             if self._success(event):
                 break
-            failures += 1
+            failures += self._failure(event)
         return failures
 
 

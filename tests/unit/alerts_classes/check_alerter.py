@@ -1,0 +1,185 @@
+"""The alerter and the alerts it makes.
+
+Run in ElastAlert2's environment by tests/integration/test_elastalert_rules.py.
+"""
+
+# ruff: noqa: PT027  # pytest is not installed there
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import unittest
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
+
+from elastalert.util import EAException
+
+from ddcolor_alerts.alert import alert_id, build_alert, check_metadata
+from ddcolor_alerts.alerter import NotifierAlerter
+
+
+def make_rule(**changes: Any) -> dict[str, Any]:
+    """Return what ElastAlert2's loader would make of a small rule."""
+    return {
+        "name": "keyword_out_of_memory",
+        "notifier_url": "http://127.0.0.1:1",
+        "timestamp_field": "event.ingested",
+        "buffer_time": timedelta(minutes=2),
+        "x-ddcolor": {"kind": "out_of_memory", "level": 2},
+        **changes,
+    }
+
+
+def make_match(**changes: Any) -> dict[str, Any]:
+    """Return a match as it comes from Elasticsearch."""
+    return {
+        "_id": "01J",
+        "@timestamp": "1767600000123.456000",
+        "body": {"text": "Out of memory: node DDColor_Colorize (2)"},
+        "trace_id": "5b8efff798038103d269b633813fc60c",
+        "attributes": {
+            "log.record.uid": "01J",
+            "comfyui.node.class_type": "DDColor_Colorize",
+            "comfyui.node.id": "2",
+            "comfyui.error.kind": "out_of_memory",
+        },
+        "resource": {"attributes": {"service.name": "ddcolor-service"}},
+        "event": {"ingested": datetime(2026, 1, 5, 8, tzinfo=UTC)},
+        **changes,
+    }
+
+
+class Notifier(BaseHTTPRequestHandler):
+    """Answers with the statuses it was given, in turn, then with 202."""
+
+    statuses: ClassVar[list[int]] = []
+    bodies: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        """Note the body and answer."""
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(self.statuses.pop(0) if self.statuses else 202)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class AlertTest(unittest.TestCase):
+    """What an alert says."""
+
+    def test_says_what_the_record_says(self) -> None:
+        """Node, trace, time and text are the record's; kind and level are the rule's."""
+        alert = build_alert(make_rule(), make_match())
+        assert (alert["kind"], alert["level"], alert["count"]) == ("out_of_memory", 2, 1)
+        assert (alert["node"], alert["node_id"]) == ("DDColor_Colorize", "2")
+        assert alert["occurred_at"] == "2026-01-05T08:00:00.123456Z"
+        assert alert["summary"] == "Out of memory: node DDColor_Colorize (2)"
+
+    def test_same_record_has_the_same_id_under_one_rule_only(self) -> None:
+        """The id depends on rule and record, and on nothing that a second look could change."""
+        rule, other = make_rule(), make_rule(name="another")
+        later = make_match(num_hits=7, event={"ingested": "2026-01-05T09:00:00Z"})
+        assert alert_id(rule, make_match()) == alert_id(rule, later)
+        assert alert_id(rule, make_match()) != alert_id(other, make_match())
+        assert re.search(r"\A[0-9a-f]{32}\Z", alert_id(rule, make_match()))
+
+    def test_a_record_of_another_program_is_named_by_its_document(self) -> None:
+        """Without a uid the document's id is used, which is the same for a re-sent line."""
+        match = make_match(attributes={}, _id="other")
+        assert alert_id(make_rule(), match) != alert_id(make_rule(), make_match())
+        assert alert_id(make_rule(), match) == alert_id(make_rule(), dict(match))
+
+    def test_an_aggregation_is_named_by_its_key_and_window(self) -> None:
+        """Two looks at one window make one alert, the next window makes another."""
+        rule = make_rule(query_key="node", timeframe=timedelta(minutes=10))
+
+        def at(minute: int, node: str = "A") -> str:
+            moment = datetime(2026, 1, 5, 8, minute, tzinfo=UTC)
+            return alert_id(rule, {"event": {"ingested": moment}, "node": node})
+
+        assert at(1) == at(9)
+        assert at(9) != at(10)
+        assert at(1) != at(1, "B")
+
+    def test_a_mistake_in_the_metadata_is_said_at_the_start(self) -> None:
+        """A rule that could make no alert is refused when it is loaded."""
+        for metadata in (
+            None,
+            {"kind": "out_of_memory"},
+            {"kind": "out_of_memory", "level": 4},
+            {"level": 2},
+            {"kind": "out_of_memory", "level": 2, "summary": "{nonsense}"},
+        ):
+            with self.subTest(metadata), self.assertRaisesRegex(EAException, "x-ddcolor"):
+                check_metadata(make_rule(**{"x-ddcolor": metadata}))
+
+
+class AlerterTest(unittest.TestCase):
+    """What is raised, and how often is tried."""
+
+    def setUp(self) -> None:
+        """Start a notifier that takes everything."""
+        Notifier.statuses.clear()
+        Notifier.bodies.clear()
+        NotifierAlerter.away = False
+        NotifierAlerter._next_try = 0.0
+        self.server = HTTPServer(("127.0.0.1", 0), Notifier)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{self.server.server_port}/"
+        self.alerter = NotifierAlerter(make_rule(notifier_url=url))
+
+    def tearDown(self) -> None:
+        """Stop it."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_posts_each_match(self) -> None:
+        """Two matches are two alerts."""
+        self.alerter.alert([make_match(), make_match(attributes={"log.record.uid": "02J"})])
+        assert len({body["alert_id"] for body in Notifier.bodies}) == 2
+
+    def test_tries_again_at_once(self) -> None:
+        """Two failures in a row are a notifier that restarts; the third try succeeds."""
+        Notifier.statuses[:] = [500, 503]
+        self.alerter.alert([make_match()])
+        assert len(Notifier.bodies) == 3
+
+    def test_raises_what_makes_elastalert2_keep_the_alert(self) -> None:
+        """After three failures it raises EAException, and does not try for a while."""
+        Notifier.statuses[:] = [500, 500, 500]
+        with self.assertRaisesRegex(EAException, "HTTP 500"):
+            self.alerter.alert([make_match()])
+        with self.assertRaises(EAException):
+            self.alerter.alert([make_match()])
+        assert len(Notifier.bodies) == 3
+        assert NotifierAlerter.away
+
+    def test_raises_when_nobody_listens(self) -> None:
+        """A refused connection is EAException too, and names host and port only."""
+        alerter = NotifierAlerter(make_rule(notifier_url="http://127.0.0.1:1/x?token=s3cret"))
+        with self.assertRaises(EAException) as caught:
+            alerter.alert([make_match()])
+        assert "s3cret" not in str(caught.exception)
+        assert "127.0.0.1:1" in str(caught.exception)
+
+    def test_gives_up_what_the_notifier_calls_unusable(self) -> None:
+        """A 400 is logged and not tried again: it would be refused for ever."""
+        Notifier.statuses[:] = [400]
+        with self.assertLogs("ddcolor_alerts.alerter", "ERROR"):
+            self.alerter.alert([make_match()])
+        assert len(Notifier.bodies) == 1
+
+    def test_refuses_an_address_that_was_not_filled_in(self) -> None:
+        """An unset variable is said when the rule is loaded."""
+        with self.assertRaisesRegex(EAException, "variable"):
+            NotifierAlerter(make_rule(notifier_url="$DDCOLOR_NOTIFIER_URL"))
+
+
+if __name__ == "__main__":
+    unittest.main()
