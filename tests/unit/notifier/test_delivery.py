@@ -171,7 +171,7 @@ async def test_a_storm_never_trips_the_robots_rate_and_loses_nothing(all_places:
         total = 0
         for message in robot.received:
             first = message.text.splitlines()[0]
-            total += int(first.split("汇总:")[1].split(" ")[0]) if "汇总" in first else 1
+            total += int(first.split("汇总：")[1].split(" ")[0]) if "汇总" in first else 1
         assert total == 300
 
 

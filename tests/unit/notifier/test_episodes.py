@@ -143,12 +143,12 @@ def test_the_message_reads_well_on_a_phone() -> None:
 
     assert message.title == "[已平息] 显存或内存不足 · ddcolor-service"
     assert message.body.splitlines() == [
-        '### ✅ <font color="info">已平息:显存或内存不足 · ddcolor-service</font>',
+        '### ✅ <font color="info">已平息：显存或内存不足 · ddcolor-service</font>',
         "一段时间内未再出现。",
-        "> 共:12 次",
-        "> 首次:2026-03-01 12:00:00 +00:00",
-        "> 末次:2026-03-01 12:01:30 +00:00",
-        f"> 编号:{make_alert(1).alert_id[:8]}",
+        "> 共：12 次",
+        "> 首次：2026-03-01 12:00:00 +00:00",
+        "> 末次：2026-03-01 12:01:30 +00:00",
+        f"> 编号：{make_alert(1).alert_id[:8]}",
     ]
     # It mentions nobody: level 1 is below every mention.
     assert message.level == 1

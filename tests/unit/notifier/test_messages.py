@@ -33,17 +33,17 @@ def test_a_wecom_message_reads_well_on_a_phone() -> None:
 
     lines = CHINESE.render([item], "wecom", 4096, SOON).body.splitlines()
 
-    assert lines[0] == '### 🔴 <font color="warning">严重:显存或内存不足</font>'
+    assert lines[0] == '### 🔴 <font color="warning">严重：显存或内存不足</font>'
     assert lines[1:7] == [
-        "> 时间:2026-03-01 12:00:00 +00:00",
-        "> 服务:ddcolor-service",
-        "> 节点:DDColor_Colorize (2)",
-        "> 次数:3 次 · 已升级",
-        "> 阈值:3",
-        "> 详情:Out of memory: node DDColor_Colorize (2): no room",
+        "> 时间：2026-03-01 12:00:00 +00:00",
+        "> 服务：ddcolor-service",
+        "> 节点：DDColor_Colorize (2)",
+        "> 次数：3 次 · 已升级",
+        "> 阈值：3",
+        "> 详情：Out of memory: node DDColor_Colorize (2): no room",
     ]
-    assert lines[7].startswith("**建议**:降低输入尺寸")
-    assert lines[8] == "**自动操作**:未执行(未配置自愈服务)"
+    assert lines[7].startswith("**建议**：降低输入尺寸")
+    assert lines[8] == "**自动操作**：未执行（未配置自愈服务）"
     assert re.fullmatch(r"\[查看追踪\]\(https://\S+\) · \[查看日志\]\(https://\S+\)", lines[9])
     reference = item.alert.alert_id[:8]
     assert lines[10] == f'<font color="comment">编号 {reference} · keyword_out_of_memory</font>'
@@ -93,7 +93,7 @@ def test_an_sms_fits_two_segments_for_every_kind_in_chinese() -> None:
 
 def test_held_back_alerts_are_counted_in_the_next_message() -> None:
     """One alert and four held back are five times."""
-    assert "5 次(含上次通知后未单独通知的)" in (
+    assert "5 次（含上次通知后未单独通知的）" in (
         CHINESE.render([make_item(held_before=4)], "wecom", 4096, SOON).body
     )
 
@@ -107,7 +107,7 @@ def test_a_late_message_says_how_late() -> None:
     """A robot that was down for ten minutes does not make an old fault look new."""
     late = (NOON + timedelta(minutes=10)).timestamp()
 
-    assert "10 分钟前发生,送达延迟" in CHINESE.render([make_item()], "wecom", 4096, late).body
+    assert "10 分钟前发生，送达延迟" in CHINESE.render([make_item()], "wecom", 4096, late).body
     assert "延迟" not in CHINESE.render([make_item()], "wecom", 4096, SOON).body
 
 
@@ -125,7 +125,7 @@ def test_without_kibana_the_trace_id_stands_in_the_message() -> None:
     """It can be searched for by hand."""
     body = make_renderer(kibana=False).render([make_item()], "wecom", 4096, SOON).body
 
-    assert f"追踪:{TRACE_ID}" in body
+    assert f"追踪：{TRACE_ID}" in body
     assert "](" not in body
 
 
@@ -206,7 +206,7 @@ def test_a_digest_groups_alike_alerts_with_numbers() -> None:
 
     message = CHINESE.render(items, "wecom", 4096, SOON)
 
-    assert message.title == "[严重] 告警汇总:16 条"
+    assert message.title == "[严重] 告警汇总：16 条"
     groups = [line for line in message.body.splitlines() if "**" in line]
     assert groups == [
         "🔴 **服务进程退出或无响应** · 1 次",
@@ -301,8 +301,8 @@ def test_an_operators_wording_replaces_ours(tmp_path: Path) -> None:
     body = make_renderer(templates_dir=tmp_path).render([make_item()], "wecom", 4096, SOON).body
 
     assert "**怎么办**" in body
-    assert "注意:显存" in body
-    assert "> 服务:" in body
+    assert "注意：显存" in body
+    assert "> 服务：" in body
 
 
 def test_alert_texts_with_format_braces_are_shown_as_they_are() -> None:
