@@ -1,4 +1,4 @@
-"""``ddcolor-obs alerts``: look at alerts, try dead deliveries again, preview messages."""
+"""``ddcolor-obs alerts``: look at alerts, retry, silence, preview messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 )
 @click.pass_context
 def alerts(context: click.Context, url: str) -> None:
-    """Look at alerts, try dead deliveries again, preview messages."""
+    """Look at alerts, try dead deliveries again, silence, preview messages."""
     context.obj = Client(url)
 
 
@@ -98,6 +98,41 @@ def retry(
     click.echo(json.dumps(data) if as_json else f"{data['revived']} deliveries are tried again")
 
 
+@alerts.command()
+@click.option("--service", help="Shell pattern, as ddcolor-*.")
+@click.option("--kind", help="Shell pattern, as out_of_memory.")
+@click.option("--rule", help="Shell pattern, as keyword_*.")
+@click.option("--for", "span", default="1h", show_default=True, help="30s, 30m, 2h, 1d.")
+@click.option("--reason", default="", help="For those who look at the list.")
+@click.option("--end", type=int, metavar="ID", help="End this silence instead.")
+@_as_json
+@click.pass_obj
+def silence(
+    client: Client,
+    service: str | None,
+    kind: str | None,
+    rule: str | None,
+    span: str,
+    reason: str,
+    end: int | None,
+    as_json: bool,
+) -> None:
+    """Record alerts that match all patterns without sending them; without a pattern, list."""
+    patterns = {"service": service, "kind": kind, "rule": rule}
+    body = {name: pattern for name, pattern in patterns.items() if pattern is not None}
+    if end is not None:
+        data = _asked(lambda: client.end_silence(end))
+        text = f"silence {end} is over"
+    elif body:
+        seconds = _seconds(span)
+        data = _asked(lambda: client.silence({**body, "seconds": seconds, "reason": reason}))
+        text = f"silence {data['id']} until {data['until']}"
+    else:
+        data = _asked(client.silences)
+        text = "\n".join(map(_silence_line, data["silences"])) or "no silence is in force"
+    click.echo(json.dumps(data, ensure_ascii=False) if as_json else text)
+
+
 @alerts.command("preview")
 @click.argument("name", metavar="RULE|KIND")
 @click.option(
@@ -152,11 +187,26 @@ def _asked(question: Any) -> dict[str, Any]:
 
 def _start(since: str) -> str:
     """Return the RFC 3339 time that ``since`` means; a span counts back from now."""
-    match = _SPAN.fullmatch(since)
-    if match is None:
+    if _SPAN.fullmatch(since) is None:
         return since
-    span = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    return to_rfc3339(datetime.now(UTC) - span)
+    return to_rfc3339(datetime.now(UTC) - timedelta(seconds=_seconds(since)))
+
+
+def _seconds(span: str) -> float:
+    match = _SPAN.fullmatch(span)
+    if match is None:
+        raise click.BadParameter(
+            f"{span!r} is no span: give 30s, 30m, 2h or 1d", param_hint="--for"
+        )
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+
+
+def _silence_line(entry: dict[str, Any]) -> str:
+    return (
+        f"{entry['id']}  until {entry['until'][:19]}Z  service={entry['service']}"
+        f" kind={entry['kind']} rule={entry['rule']}  {entry['alerts']} alerts"
+        f"  {entry['reason']}".rstrip()
+    )
 
 
 def _line(alert: dict[str, Any]) -> str:

@@ -33,11 +33,34 @@ class Client:
         path = f"/alerts/{reference}/retry" if reference else "/alerts/retry"
         return self._ask("POST", path, {"channel": channel})
 
-    def _ask(self, method: str, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+    def silence(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a silence; return its ``id`` and ``until``."""
+        return self._ask("POST", "/silences", {}, body)
+
+    def silences(self) -> dict[str, Any]:
+        """Return the ``silences`` in force."""
+        return self._ask("GET", "/silences", {})
+
+    def end_silence(self, number: int) -> dict[str, Any]:
+        """End a silence."""
+        return self._ask("DELETE", f"/silences/{number}", {})
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         query = {name: value for name, value in query.items() if value is not None}
         try:
             reply = requests.request(
-                method, self._url + path, params=query, timeout=_TIMEOUT_S, allow_redirects=False
+                method,
+                self._url + path,
+                params=query,
+                json=body,
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
             )
             data = reply.json()
         except requests.ConnectionError:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_VERSION = 1
+_VERSION = 2
 _BATCH = 256
 
 _SCHEMA = """
@@ -27,6 +27,7 @@ CREATE TABLE alerts (
     body        TEXT NOT NULL,               -- the alert as JSON
     received_at REAL NOT NULL,
     status      TEXT NOT NULL CHECK (status IN ('accepted', 'held_back')),
+    silence     INTEGER,                     -- the silence that covered it
     held_before INTEGER NOT NULL DEFAULT 0,  -- held back since the message before this one
     held_back   INTEGER NOT NULL DEFAULT 0   -- held back behind this one
 ) STRICT;
@@ -75,6 +76,17 @@ CREATE TABLE attempts (
     ended_at   REAL
 ) STRICT;
 CREATE INDEX attempts_recent ON attempts (channel, started_at);
+
+CREATE TABLE silences (
+    -- Never used twice: old alerts name the silence that covered them.
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    service TEXT NOT NULL,
+    kind    TEXT NOT NULL,
+    rule    TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    since   REAL NOT NULL,
+    until   REAL NOT NULL
+) STRICT;
 
 CREATE TABLE blocks (
     channel TEXT PRIMARY KEY,

@@ -12,7 +12,7 @@ from typing import Any
 from comfyui_telemetry import semconv
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.deliveries import Item
-from ddcolor_operations.notifier.outbox import RECORD, Status
+from ddcolor_operations.notifier.outbox import Status
 
 
 class AlertLog:
@@ -38,15 +38,6 @@ class AlertLog:
                 **_attributes(alert),
                 **{semconv.ALERT_STATUS: status},
             )
-
-    def recorded(self, alert: Alert) -> None:
-        """Record an alert that goes nowhere but into the outbox."""
-        self._log.info(
-            "Alert recorded",
-            event_name=semconv.EVENT_ALERT_DELIVERED,
-            **_attributes(alert),
-            **{semconv.ALERT_CHANNEL: RECORD, semconv.ALERT_STATUS: "delivered"},
-        )
 
     def delivered(self, channel: str, items: Sequence[Item], note: str | None) -> None:
         """Record a confirmed message, once for each alert that it carried."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ddcolor_operations.notifier.alert import Alert, to_rfc3339
+from ddcolor_operations.notifier.silences import silence_of
 
 RECORD = "record"
 Status = Literal["accepted", "held_back", "duplicate"]
@@ -25,6 +26,8 @@ def accept(
 ) -> Status:
     """Store ``alert`` and, unless its fault spoke within ``window_s``, a delivery per channel.
 
+    A silenced alert is stored and recorded only.
+
     The window is keyed by service, kind and level: the third failure in a row (level 3) is not
     held back by the first (level 2).
     """
@@ -33,13 +36,19 @@ def accept(
     ).fetchone()
     if known:
         return "duplicate"
+    silence = silence_of(connection, alert, now)
+    if silence is not None:
+        # It opens no window: the first alert after the silence shall speak.
+        seq = _insert(connection, alert, now, "accepted", silence=silence)
+        _add_deliveries(connection, seq, alert, (RECORD,), now)
+        return "accepted"
     key = (alert.service, alert.kind, alert.level)
     window = connection.execute(
         "SELECT * FROM windows WHERE service = ? AND kind = ? AND level = ?", key
     ).fetchone()
     # A clock set back must not keep a window open for longer than its length.
     if window and 0 <= now - window["opened_at"] < window_s:
-        _insert(connection, alert, now, "held_back", held_before=0)
+        _insert(connection, alert, now, "held_back")
         connection.execute(
             "UPDATE windows SET held_back = held_back + 1, last_at = ?, total = total + ?"
             " WHERE service = ? AND kind = ? AND level = ?",
@@ -62,6 +71,13 @@ def accept(
             alert.count + (window["total"] if goes_on else 0),
         ),
     )
+    _add_deliveries(connection, seq, alert, channels, now)
+    return "accepted"
+
+
+def _add_deliveries(
+    connection: sqlite3.Connection, seq: int, alert: Alert, channels: Sequence[str], now: float
+) -> None:
     connection.executemany(
         "INSERT INTO deliveries"
         " (alert_seq, channel, level, status, created_at, next_at, delivered_at)"
@@ -74,16 +90,21 @@ def accept(
             for channel in channels
         ],
     )
-    return "accepted"
 
 
 def _insert(
-    connection: sqlite3.Connection, alert: Alert, now: float, status: str, *, held_before: int
+    connection: sqlite3.Connection,
+    alert: Alert,
+    now: float,
+    status: str,
+    *,
+    held_before: int = 0,
+    silence: int | None = None,
 ) -> int:
     cursor = connection.execute(
         "INSERT INTO alerts"
-        " (alert_id, service, kind, level, body, received_at, status, held_before)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " (alert_id, service, kind, level, body, received_at, status, held_before, silence)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             alert.alert_id,
             alert.service,
@@ -93,6 +114,7 @@ def _insert(
             now,
             status,
             held_before,
+            silence,
         ),
     )
     seq = cursor.lastrowid
@@ -130,6 +152,7 @@ def _shown(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         "status": row["status"],
         "held_back": row["held_back"],
         "held_before": row["held_before"],
+        "silence": row["silence"],
         "received_at": to_rfc3339(row["received_at"]),
         "deliveries": [shown for episode, shown in shown_deliveries if not episode],
         "quiet_deliveries": [shown for episode, shown in shown_deliveries if episode],
@@ -156,6 +179,7 @@ def prune(connection: sqlite3.Connection, before: float) -> int:
     An alert with a delivery that is still pending is kept, however old.
     """
     connection.execute("DELETE FROM attempts WHERE started_at < ?", (before,))
+    connection.execute("DELETE FROM silences WHERE until < ?", (before,))
     return connection.execute(
         "DELETE FROM alerts WHERE received_at < ? AND NOT EXISTS (SELECT 1 FROM deliveries"
         " WHERE alert_seq = alerts.seq AND status = 'pending')",

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from ddcolor_operations.notifier import deliveries, outbox
-from ddcolor_operations.notifier.alert import Alert, AlertError, parse_rfc3339
+from ddcolor_operations.notifier import deliveries, outbox, silences
+from ddcolor_operations.notifier.alert import Alert, AlertError, parse_rfc3339, to_rfc3339
 from ddcolor_operations.notifier.service import Notifier
+from ddcolor_operations.notifier.silences import Silence
 
 T = TypeVar("T")
 
@@ -42,6 +43,9 @@ def make_app(notifier: Notifier) -> web.Application:
             web.get("/alerts/{id}", _show_alert),
             web.post("/alerts/retry", _retry_all),
             web.post("/alerts/{id}/retry", _retry_alert),
+            web.post("/silences", _post_silence),
+            web.get("/silences", _list_silences),
+            web.delete("/silences/{number}", _end_silence),
             web.get("/healthz", _health),
         ]
     )
@@ -63,15 +67,18 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _error(503, f"the outbox cannot be written: {error}: check the notifier's disk")
 
 
-async def _post_alert(request: web.Request) -> web.Response:
+async def _json(request: web.Request) -> object:
     # A browser sends other types without asking: a page must not be able to raise alerts.
     if request.content_type != "application/json":
-        return _error(415, "Content-Type: send application/json")
+        raise web.HTTPUnsupportedMediaType(reason="send Content-Type application/json")
     try:
-        data = json.loads(await request.read())
+        return json.loads(await request.read())
     except (ValueError, RecursionError) as error:
         raise AlertError(f"the body is not JSON ({error}): send one JSON object") from None
-    alert = Alert.from_json(data)
+
+
+async def _post_alert(request: web.Request) -> web.Response:
+    alert = Alert.from_json(await _json(request))
     status = await request.app[_NOTIFIER].take(alert)
     return web.json_response({"alert_id": alert.alert_id, "status": status}, status=202)
 
@@ -81,7 +88,7 @@ async def _list_alerts(request: web.Request) -> web.Response:
     # A "+" of a zone offset that was not encoded arrives as a space.
     start = parse_rfc3339(since.replace(" ", "+"), "since").timestamp() if since else 0.0
     limit = _limit(request.query.get("limit"))
-    alerts, more = await _read(request, lambda c: outbox.list_alerts(c, start, limit))
+    alerts, more = await _on_disk(request, lambda c: outbox.list_alerts(c, start, limit))
     return web.json_response({"alerts": alerts, "more": more})
 
 
@@ -108,10 +115,32 @@ def _channel(request: web.Request) -> str | None:
     return channel
 
 
+async def _post_silence(request: web.Request) -> web.Response:
+    silence = Silence.from_json(await _json(request))
+    now = time.time()
+    number = await _on_disk(request, lambda c: silences.add_silence(c, silence, now))
+    return web.json_response({"id": number, "until": to_rfc3339(now + silence.seconds)}, status=201)
+
+
+async def _list_silences(request: web.Request) -> web.Response:
+    now = time.time()
+    shown = await _on_disk(request, lambda c: silences.list_silences(c, now))
+    return web.json_response({"silences": shown})
+
+
+async def _end_silence(request: web.Request) -> web.Response:
+    text = request.match_info["number"]
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+    now = time.time()
+    if not await _on_disk(request, lambda c: silences.end_silence(c, number, now)):
+        raise web.HTTPNotFound(reason="no such silence is in force")
+    return web.json_response({"id": number, "until": to_rfc3339(now)})
+
+
 async def _health(request: web.Request) -> web.Response:
     notifier = request.app[_NOTIFIER]
     now = time.time()
-    states = await _read(request, lambda c: deliveries.channel_states(c, now))
+    states = await _on_disk(request, lambda c: deliveries.channel_states(c, now))
     channels = {name: states.get(name, _UNUSED) for name in notifier.channel_names}
     failing = any(s["failing"] or s["dead"] or s["blocked_until"] for s in channels.values())
     return web.json_response({"status": "degraded" if failing else "ok", "channels": channels})
@@ -121,7 +150,7 @@ async def _one(request: web.Request) -> dict[str, Any]:
     prefix = request.match_info["id"]
     if len(prefix) < 4 or len(prefix) > 32 or set(prefix) - set("0123456789abcdef"):
         raise AlertError(f"id: {prefix[:40]!r} is not 4 to 32 lower-case hex digits")
-    found = await _read(request, lambda c: outbox.find_alerts(c, prefix))
+    found = await _on_disk(request, lambda c: outbox.find_alerts(c, prefix))
     if not found:
         raise web.HTTPNotFound(reason="no such alert")
     if len(found) > 1:
@@ -137,7 +166,7 @@ def _limit(text: str | None) -> int:
     return int(text)
 
 
-async def _read(request: web.Request, operation: Callable[[sqlite3.Connection], T]) -> T:
+async def _on_disk(request: web.Request, operation: Callable[[sqlite3.Connection], T]) -> T:
     return await asyncio.wrap_future(request.app[_NOTIFIER].database.submit(operation))
 
 

@@ -93,9 +93,7 @@ class Notifier:
         self._log.taken(alert, status)
         if status == "accepted":
             for name in channels:
-                if name == outbox.RECORD:
-                    self._log.recorded(alert)
-                else:
+                if name in self._workers:
                     self._workers[name].wake()
         return status
 

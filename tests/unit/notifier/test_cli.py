@@ -138,6 +138,29 @@ def test_an_unknown_reference_is_an_error(running: Running) -> None:
     assert (result.exit_code, "no such alert" in result.output) == (1, True)
 
 
+def test_a_silence_is_started_listed_and_ended(running: Running) -> None:
+    """What matches is recorded only, until the silence is over."""
+    assert running("silence").output == "no silence is in force\n"
+    started = running("silence", "--service", "ddcolor-*", "--for", "2h", "--reason", "driver")
+    assert started.output.startswith("silence 1 until ")
+    running.take(make_alert(1))
+
+    assert "service=ddcolor-* kind=* rule=*  1 alerts  driver" in running("silence").output
+    assert running("silence", "--end", "1").output == "silence 1 is over\n"
+    again = running("silence", "--end", "1")
+    assert (again.exit_code, "no such silence is in force" in again.output) == (1, True)
+    assert json.loads(running("silence", "--json").output) == {"silences": []}
+    assert running.places.wecom.requests == 0
+
+
+def test_a_silence_for_no_span_is_wrong_usage(running: Running) -> None:
+    """The error says what a span looks like."""
+    result = running("silence", "--kind", "x", "--for", "ever")
+
+    assert result.exit_code == 2
+    assert "'ever' is no span" in result.output
+
+
 def test_without_a_notifier_the_error_says_where_it_was_sought() -> None:
     """No traceback, a way out."""
     result = CliRunner().invoke(alerts, ["--url", "http://127.0.0.1:9", "list"])

@@ -139,7 +139,7 @@ def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
 
-    with pytest.raises(DatabaseError, match="version 99, this notifier knows 1"):
+    with pytest.raises(DatabaseError, match="version 99, this notifier knows 2"):
         Database(tmp_path)
 
 
