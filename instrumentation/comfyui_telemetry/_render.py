@@ -11,7 +11,6 @@ from opentelemetry.trace import SpanContext
 
 from . import _losses, semconv
 from ._losses import Losses
-from ._uid import record_uid
 from ._values import (
     ATTRIBUTE_CHARS,
     ATTRIBUTES_PER_RECORD,
@@ -45,6 +44,7 @@ _RESERVED = frozenset(
 # A route looks like a path, the id of a node in an expanded subgraph like an IP address.
 VERBATIM = frozenset({semconv.HTTP_ROUTE, semconv.NODE_ID})
 _LIMITS = {semconv.ERROR_STACK_TRACE: STACK_TRACE_CHARS + ATTRIBUTE_CHARS}
+_SIZE = 1_024
 _OPTIONS = orjson.OPT_APPEND_NEWLINE
 
 
@@ -62,6 +62,7 @@ class Renderer:
         message: str,
         event_name: str | None,
         span: SpanContext,
+        uid: str,
     ) -> dict[str, Any]:
         """Return the fields that every record begins with; ``message`` is redacted already."""
         record: dict[str, Any] = {
@@ -75,7 +76,7 @@ class Renderer:
             record["trace_id"] = format(span.trace_id, "032x")
             record["span_id"] = format(span.span_id, "016x")
         record.update(self._resource)
-        record[semconv.LOG_RECORD_UID] = record_uid(time_ns)
+        record[semconv.LOG_RECORD_UID] = uid
         return record
 
     def _timestamp(self, time_ns: int) -> str:
@@ -93,16 +94,13 @@ class Prepared:
     The recorder makes these: the worker thread pays for the parts, the writer for the line.
     """
 
-    __slots__ = ("_attributes", "_head", "_line", "_losses", "_renderer", "_scope")
-
-    # What an unrendered record counts as in the bound of a queue.
-    SIZE = 1_024
+    __slots__ = ("_attributes", "_head", "_line", "_losses", "_renderer", "_scope", "size")
 
     def __init__(
         self,
         renderer: Renderer,
         losses: Losses,
-        head: tuple[int, str, str, str, SpanContext],
+        head: tuple[int, str, str, str, SpanContext, str],
         scope: Mapping[str, str],
         attributes: Mapping[str, Any],
     ) -> None:
@@ -112,6 +110,10 @@ class Prepared:
         self._scope = scope
         self._attributes = attributes
         self._line: bytes | None = None
+        # Bytes, roughly, for the bound of a queue.
+        self.size = _SIZE
+        if semconv.ERROR_STACK_TRACE in attributes:
+            self.size += len(attributes[semconv.ERROR_STACK_TRACE])
 
     def line(self) -> bytes:
         """Return the line, the same for each sink; an empty one if it could not be made."""

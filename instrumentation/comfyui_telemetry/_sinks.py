@@ -75,7 +75,7 @@ class QueuedSink:
 
     def put(self, line: Line) -> None:
         """Queue one line, or count it as lost when the queue is full."""
-        size = len(line) if type(line) is bytes else Prepared.SIZE
+        size = len(line) if isinstance(line, bytes) else line.size
         with self._lock:
             if self._closed or self._bytes + size > self._queue_bytes:
                 self._losses.add(_losses.LOG_QUEUE_FULL, detail=self._name)
@@ -118,7 +118,7 @@ class QueuedSink:
             while self._lines and size < _CHUNK_BYTES:
                 line = self._lines.popleft()
                 taken.append(line)
-                size += len(line) if type(line) is bytes else Prepared.SIZE
+                size += len(line) if isinstance(line, bytes) else line.size
             self._asleep = not taken and not self._stop.is_set()
             return taken, size
 

@@ -15,6 +15,7 @@ from ._errors import describe
 from ._losses import Losses
 from ._render import Prepared, Renderer, add_attributes, dumps, shown_message
 from ._sinks import Sink
+from ._uid import record_uid
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
@@ -63,12 +64,14 @@ class LogStream:
         if LEVELS[level] < self.level:
             return
         try:
+            now = time.time_ns() if time_ns is None else time_ns
             record = self._renderer.head(
-                time.time_ns() if time_ns is None else time_ns,
+                now,
                 level,
                 shown_message(message),
                 event_name,
                 trace.get_current_span().get_span_context(),
+                record_uid(now),
             )
             if logger is not None:
                 record[semconv.SCOPE_NAME] = logger
@@ -103,7 +106,8 @@ class LogStream:
         """
         if LEVELS[level] < self.level:
             return
-        head = (time_ns, level, message, event_name, span)
+        # The id is drawn here, so that ids have the order of events and not of writing.
+        head = (time_ns, level, message, event_name, span, record_uid(time_ns))
         record = Prepared(self._renderer, self.losses, head, scope, attributes)
         for sink in self._sinks:
             sink.put(record)

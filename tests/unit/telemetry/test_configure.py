@@ -107,11 +107,14 @@ def test_records_go_to_the_file(tmp_path: Path) -> None:
     with _configured(log_file) as telemetry:
         for number in range(100):
             telemetry.logger("t").info(f"line {number}")
-        with telemetry.recorder.prompt("p", node_count=0):
-            pass
+        _run_a_prompt(telemetry)
+        telemetry.logger("t").info("last line")
     messages = [record["message"] for record in _records(log_file)]
     assert messages[:100] == [f"line {number}" for number in range(100)]
     assert messages[100] == "Prompt started"
+    assert messages[-1] == "last line"
+    uids = [record[semconv.LOG_RECORD_UID] for record in _records(log_file)]
+    assert uids == sorted(uids)
 
 
 def test_a_second_call_returns_the_first_telemetry(tmp_path: Path) -> None:

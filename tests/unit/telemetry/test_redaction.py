@@ -22,7 +22,7 @@ SECRETS = [
     ("path=/srv/data/client-7/x", ["client-7", "/srv"]),
     ("path:/srv/data/client-7/x", ["client-7"]),
     ("file:///home/alice/x.png", ["alice", "x.png"]),
-    ("~/photos/anna.webp and ~bob/photos/b.jpeg", ["anna", "bob", "b.jpeg"]),
+    ("~/photos/anna.webp and ~bob/photos/beach.jpeg", ["anna", "bob", "beach"]),
     (r"C:\Users\Anna Maria\Pictures\me.png", ["Anna", "Maria", "Pictures", "me.png"]),
     (r"open 'D:\\photos\\anna.png' failed", ["photos", "anna"]),
     ("C:/Users/Anna/x", ["Users", "Anna"]),
