@@ -38,9 +38,9 @@ class _Printed:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[RunningStack]:
-    """Run every part of the stack for the session."""
-    with whole_stack() as running:
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
+    """Run every part of the stack for the session; its logs are kept when a test failed."""
+    with whole_stack(keep_state=lambda: request.session.testsfailed > 0) as running:
         yield running
 
 

@@ -101,13 +101,14 @@ def _names_of_photos(stack: RunningStack, planted: Planted) -> None:
     folder = planted.texts["photo's folder"] = f"Desktop{secrets.token_hex(6)}"
     photo = samples(per_scenario=1)[0].file
     stored = client.upload(photo, f"{name}.jpg").json()["name"]
-    prompt_id = client.queue(workflow("person", stored), new_trace_id())
+    prompt_id = client.queue(workflow("person", stored), "person", new_trace_id())
     assert client.wait(prompt_id, 60).success
     assert not client.upload(Path(__file__), f"{name}.jpg").ok
     assert not client.upload(photo, f"/home/zhangwei/{folder}/../../x.jpg").ok
     client.arm("execution_error")
     again = client.upload(photo, f"{name}-2.jpg").json()["name"]
-    assert not client.wait(client.queue(workflow("person", again), new_trace_id()), 60).success
+    failing = client.queue(workflow("person", again), "person", new_trace_id())
+    assert not client.wait(failing, 60).success
     refused = requests.post(
         stack.config.url("service") + "/prompt",
         json={"prompt": workflow("person", f"{name}-gone.jpg")},

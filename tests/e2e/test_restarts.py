@@ -24,7 +24,7 @@ def test_a_killed_part_loses_no_alert(stack: RunningStack, part: str) -> None:
     stored = client.upload(sample.file, f"{part}.jpg").json()["name"]
     client.arm("execution_error")
     pid = stack.kill(part)
-    prompt_id = client.queue(workflow(sample.scenario, stored), new_trace_id())
+    prompt_id = client.queue(workflow(sample.scenario, stored), sample.scenario, new_trace_id())
     assert not client.wait(prompt_id, 60).success
 
     def about_both(found: list[dict[str, Any]]) -> bool:

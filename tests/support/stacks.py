@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,20 @@ _EVERYTHING = "logs-*,traces-*,metrics-*,elastalert*"
 
 
 @contextmanager
-def whole_stack() -> Iterator[RunningStack]:
+def whole_stack(keep_state: Callable[[], bool]) -> Iterator[RunningStack]:
     """Run every part, receivers included, within the block.
 
-    The state is kept when the block fails: its logs say why.
+    Afterwards the state, logs included, is removed unless ``keep_state`` says otherwise.
     """
     # Not pytest's own folder: that is closed to other users, and as root Elasticsearch is one.
     state = Path(tempfile.mkdtemp(prefix="ddcolor-e2e-"))
     state.chmod(0o755)
     with running_stack(_free_config(state), print) as stack:
         yield stack
-    shutil.rmtree(state)
+    if keep_state():
+        print(f"The stack's logs are kept in {state / 'log'}")  # noqa: T201 - pytest shows it
+    else:
+        shutil.rmtree(state)
 
 
 def client_of(stack: RunningStack) -> ServiceClient:

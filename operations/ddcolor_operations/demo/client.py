@@ -41,10 +41,11 @@ class ServiceClient:
         with file.open("rb") as stream:
             return self._request("POST", "/upload/image", files={"image": (name, stream)})
 
-    def queue(self, prompt: Mapping[str, Any], trace_id: str) -> str:
+    def queue(self, prompt: Mapping[str, Any], scenario: str, trace_id: str) -> str:
         """Queue a prompt in the trace ``trace_id`` (32 hex digits) and return the prompt's id."""
         headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
-        answer = self._request("POST", "/prompt", json={"prompt": prompt}, headers=headers)
+        body = {"prompt": prompt, "extra_data": {"scenario": scenario}}
+        answer = self._request("POST", "/prompt", json=body, headers=headers)
         if answer.status_code != requests.codes.ok:
             raise DemoError(f"POST /prompt answered {answer.status_code}: {answer.text[:500]}")
         return str(answer.json()["prompt_id"])

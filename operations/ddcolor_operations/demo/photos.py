@@ -73,7 +73,7 @@ def send(client: ServiceClient, sample: Sample) -> Attempt:
     stored = answer.json()["name"]
     trace_id = new_trace_id()
     started = time.monotonic()
-    prompt_id = client.queue(workflow(sample.scenario, stored), trace_id)
+    prompt_id = client.queue(workflow(sample.scenario, stored), sample.scenario, trace_id)
     finished = client.wait(prompt_id, _PROMPT_TIMEOUT_S)
     seconds = time.monotonic() - started
     image = finished.images[0] if finished.success and finished.images else None

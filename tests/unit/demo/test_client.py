@@ -44,12 +44,15 @@ def test_a_prompt_is_sent_in_the_given_trace(server: ScriptedServer, client: Ser
     server.script("POST /prompt", (200, {"prompt_id": "p1", "number": 0, "node_errors": {}}))
     trace_id = new_trace_id()
 
-    assert client.queue({"1": {}}, trace_id) == "p1"
+    assert client.queue({"1": {}}, "person", trace_id) == "p1"
     (asked,) = server.asked
     version, sent_trace, span_id, flags = asked.headers["traceparent"].split("-")
     assert (version, sent_trace, flags) == ("00", trace_id, "01")
     assert len(span_id) == 16
-    assert json.loads(asked.body) == {"prompt": {"1": {}}}
+    assert json.loads(asked.body) == {
+        "prompt": {"1": {}},
+        "extra_data": {"scenario": "person"},
+    }
 
 
 def test_the_history_is_followed_until_the_prompt_has_ended(
@@ -116,7 +119,7 @@ def test_a_refusal_is_an_error_with_the_answer(
         server.script(route, (403, {"error": "not today"}))
     calls: dict[str, Callable[[], object]] = {
         "arm": lambda: client.arm("out_of_memory"),
-        "queue": lambda: client.queue({}, new_trace_id()),
+        "queue": lambda: client.queue({}, "person", new_trace_id()),
         "view": lambda: client.view({"filename": "x.png", "subfolder": "", "type": "output"}),
     }
 
@@ -130,7 +133,7 @@ def test_a_service_that_is_gone_is_named() -> None:
         pass
 
     with pytest.raises(DemoError, match=r"no answer from the service at http://127\.0\.0\.1"):
-        ServiceClient(gone.url, "x").queue({}, new_trace_id())
+        ServiceClient(gone.url, "x").queue({}, "person", new_trace_id())
 
 
 def test_the_observer_reads_alerts_and_messages(server: ScriptedServer) -> None:

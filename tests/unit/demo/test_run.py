@@ -53,7 +53,7 @@ class _PlayedService:
         self.log.append(f"arm {kind} {count}")
         self._failures = count
 
-    def queue(self, prompt: Mapping[str, Any], _trace_id: str) -> str:
+    def queue(self, prompt: Mapping[str, Any], _scenario: str, _trace_id: str) -> str:
         self.prompts.append(prompt)
         return f"p{len(self.prompts)}"
 
