@@ -62,6 +62,37 @@ def test_a_file_of_another_type_is_not_sent(
     expect(page.locator("#chosen li")).to_have_count(1)
 
 
+def test_photos_can_be_dropped_anywhere(service: ServiceProcess, open_page: OpenPage) -> None:
+    """A photo dropped beside the field is taken too, instead of being opened by the browser."""
+    page = open_page(service)
+    dropped = page.evaluate_handle(
+        """() => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File(["x"], "老屋.jpg", { type: "image/jpeg" }));
+          return transfer;
+        }"""
+    )
+    page.locator("footer").dispatch_event("dragenter", {"dataTransfer": dropped})
+    expect(page.locator("#drop")).to_have_class(re.compile("over"))
+    page.locator("footer").dispatch_event("drop", {"dataTransfer": dropped})
+    expect(page.locator("#chosen")).to_contain_text("老屋.jpg")
+    expect(page.locator("#drop")).not_to_have_class(re.compile("over"))
+
+
+def test_the_page_works_below_a_path(
+    service: ServiceProcess, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """Behind a proxy that serves it below a path, and passes no WebSocket, the page works."""
+    page = open_page(service)
+    page.route(
+        re.compile("/photos/"),
+        lambda route: route.continue_(url=route.request.url.replace("photos/", "")),
+    )
+    page.goto(f"{service.url}photos/")
+    hand_in(page, photo(tmp_path))
+    wait_until_done(page)
+
+
 def test_a_file_beyond_the_limit_is_not_sent(
     service: ServiceProcess, open_page: OpenPage, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ export function unreachable() {
   if (lost) return;
   lost = true;
   show();
+  announce(t("connection.lost")); // a live region that appears together with its text may stay unheard
 }
 
 function show() {
