@@ -37,7 +37,39 @@ CYCLE_DURATION = "ddcolor.alerting.cycle_s"
 
 _MAX_BYTES = 10_000_000
 _KEPT_FILES = 3
+_SAY_AGAIN_S = 30.0
+_COMMON_START = 60
+_KEYS = 1000
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+class Repetitions(logging.Filter):
+    """Lets a text through once in 30 s, then with the number of those that were left out.
+
+    In an outage of Elasticsearch every rule says the same every second, with a traceback; all of it
+    would be read by the agent and sent to that very Elasticsearch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to say it; a text is known by its first characters."""
+        text = record.getMessage()
+        key, now = text[:_COMMON_START], time.monotonic()
+        with self._lock:
+            said, left_out = self._seen.get(key, (-_SAY_AGAIN_S, 0))
+            if now - said < _SAY_AGAIN_S:
+                self._seen[key] = (said, left_out + 1)
+                return False
+            if len(self._seen) > _KEYS:
+                self._seen.clear()
+            self._seen[key] = (now, 0)
+        if left_out:
+            record.msg, record.args = f"{text} (and {left_out} more like it)", None
+        return True
 
 
 def alert_fields(alert: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +149,8 @@ def configure(log_file: Path | None, version: str, level: str) -> None:
         root.addHandler(handler)
     root.setLevel(logging.INFO)
     logging.getLogger("elastalert").setLevel(logging.INFO if level == "debug" else logging.WARNING)
+    for repetitive in ("elastalert", "apscheduler.executors.default"):
+        logging.getLogger(repetitive).addFilter(Repetitions())
     threading.excepthook = _log_thread_exception
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from elastalert.loaders import FileRulesLoader
@@ -23,18 +25,33 @@ class CheckedLoader(FileRulesLoader):  # type: ignore[misc]  # ElastAlert2 has n
         self, filename: str, conf: dict[str, Any], args: object = None
     ) -> dict[str, Any]:
         """Return the loaded rule; raises EAException that names the file."""
-        try:
+        with _as_rule_error(filename):
             rule: dict[str, Any] = super().load_configuration(filename, conf, args)
-        except EAException:
-            raise
-        except Exception as error:
-            raise EAException(f"{filename}: {type(error).__name__}: {error}") from error
         self._refuse_second(filename, rule["name"], conf)
         self._names[filename] = rule["name"]
         return rule
+
+    def load_yaml(self, filename: str) -> dict[str, Any]:
+        """Return the rule's options; ElastAlert2 reads a file that failed a second time with this.
+
+        Raises EAException that names the file.
+        """
+        with _as_rule_error(filename):
+            options: dict[str, Any] = super().load_yaml(filename)
+        return options
 
     def _refuse_second(self, filename: str, name: str, conf: dict[str, Any]) -> None:
         files = set(self.get_names(conf))
         for other, taken in self._names.items():
             if taken == name and other != filename and other in files:
                 raise EAException(f"{filename}: the name {name} belongs to {other} already")
+
+
+@contextmanager
+def _as_rule_error(filename: str) -> Iterator[None]:
+    try:
+        yield
+    except EAException:
+        raise
+    except Exception as error:
+        raise EAException(f"{filename}: {type(error).__name__}: {error}") from error

@@ -182,9 +182,12 @@ class Runner(ElastAlerter):  # type: ignore[misc]  # ElastAlert2 has no types
     # --- Rule files -----------------------------------------------------------------------------
     def load_rule_changes(self) -> None:
         """Load changed files, and end the old job of a rule that was renamed inside its file."""
-        before = {rule["name"] for rule in self.rules}
+        before = {id(rule): rule["name"] for rule in self.rules}
         super().load_rule_changes()
-        for name in before - {rule["name"] for rule in self.rules}:
+        for rule in self.rules:
+            if id(rule) not in before:
+                _LOG.info("Rule %s runs as it was saved", rule["name"])
+        for name in set(before.values()) - {rule["name"] for rule in self.rules}:
             if self.scheduler.get_job(name):
                 self.scheduler.remove_job(name)
             _LOG.warning("Rule %s no longer runs", name)

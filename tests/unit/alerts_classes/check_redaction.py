@@ -11,7 +11,7 @@ import re
 import time
 import unittest
 
-from ddcolor_alerts.jsonlog import JsonFormatter, record_uid
+from ddcolor_alerts.jsonlog import JsonFormatter, Repetitions, record_uid
 from ddcolor_alerts.redaction import RedactMatch, redact
 
 SECRETS = {
@@ -102,6 +102,17 @@ class LogLineTest(unittest.TestCase):
         assert "anna" not in line["error.stack_trace"]
         assert re.search(r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", line["@timestamp"])
         assert len(line["log.record.uid"]) == 26
+
+    def test_says_the_same_once(self) -> None:
+        """Of many lines with the same beginning the first is said, the others are counted."""
+        repetitions = Repetitions()
+
+        def says(text: str) -> bool:
+            return repetitions.filter(logging.LogRecord("x", 40, "", 1, text, None, None))
+
+        away = "Error running query: ConnectionError(HTTPConnectionPool(host='a', port=9200)"
+        assert [says(f"{away}: {number}") for number in range(3)] == [True, False, False]
+        assert says("Error running another query")
 
     def test_uids_sort_by_time(self) -> None:
         """A later uid is greater."""
