@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddcolor_operations.notifier.alert import Alert, AlertError, to_rfc3339
@@ -90,6 +90,7 @@ def test_a_body_that_is_no_object_is_refused(body: object) -> None:
         Alert.from_json(body)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_nothing_but_an_alert_error_comes_out_of_a_bad_field(value: Any) -> None:
     """Whatever JSON value stands in a field, it is taken or refused, never a crash."""

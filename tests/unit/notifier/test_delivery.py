@@ -252,6 +252,24 @@ async def test_a_broken_template_does_not_stop_the_alert(
     assert "alert.wecom.j2" in troubles[0][semconv.ERROR_MESSAGE]
 
 
+async def test_a_row_that_cannot_be_read_does_not_end_the_worker(all_places: Places) -> None:
+    """It is logged, and once it is gone the next alert is delivered."""
+    logger = SilentLogger()
+    notifier = await run(all_places, logger, **QUICK)
+
+    async def execute(sql: str) -> None:
+        await asyncio.wrap_future(notifier.database.submit(lambda c: c.execute(sql)))
+
+    all_places.wecom.fail(Failure.status(500))
+    await notifier.take(Alert.from_json(alert_json(1)))
+    await execute("UPDATE alerts SET body = '{}'")
+    await until(lambda: any("could not be worked on" in m for _, m, _ in logger.records))
+    await execute("DELETE FROM alerts")
+    await notifier.take(Alert.from_json(alert_json(2)))
+    await until(lambda: len(all_places.wecom.received) == 1)
+    await notifier.stop()
+
+
 async def test_no_log_record_holds_a_secret(all_places: Places, tmp_path: Path) -> None:
     """Over every kind of failure, neither key nor token nor number is in the log."""
     log_file = tmp_path / "notifier.jsonl"

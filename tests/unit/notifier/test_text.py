@@ -1,7 +1,7 @@
 """Text that leaves: cut by bytes, escaped, redacted; nothing raises."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddcolor_operations.notifier.text import clean, cut_bytes, escape_markdown
@@ -9,6 +9,7 @@ from ddcolor_operations.notifier.text import clean, cut_bytes, escape_markdown
 ANY_TEXT = st.text(alphabet=st.characters(codec=None))
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.integers(0, 60))
 def test_cut_never_exceeds_its_limit_and_never_breaks_a_character(text: str, limit: int) -> None:
     """Whatever the text, its cut fits the limit in UTF-8 and is a start of it, plus an ellipsis."""
@@ -20,6 +21,7 @@ def test_cut_never_exceeds_its_limit_and_never_breaks_a_character(text: str, lim
     assert whole.startswith(cut.removesuffix("…")) or whole == cut
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_a_text_that_fits_is_not_cut(text: str) -> None:
     """A text of exactly the limit is returned whole."""
@@ -36,6 +38,7 @@ def test_cut_counts_chinese_characters_as_three_bytes(limit: int, expected: str)
     assert cut_bytes("显存满", limit) == expected
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_escaped_text_can_neither_format_nor_mention_nor_link(text: str) -> None:
     """No character with a meaning in the robots' markdown, no @ and no scheme is left."""
@@ -44,6 +47,7 @@ def test_escaped_text_can_neither_format_nor_mention_nor_link(text: str) -> None
     assert not set(escaped) & set("*`[]<>#~|\\@!")
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_escaping_twice_changes_nothing_more(text: str) -> None:
     """An escaped text is its own escape."""
@@ -66,6 +70,7 @@ def test_names_of_nodes_stay_readable_and_links_are_defused() -> None:
     assert escape_markdown("https://evil.example") == "https：//evil.example"
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.integers(0, 100))
 def test_cleaned_text_is_one_visible_line_within_its_limit(text: str, limit: int) -> None:
     """Control characters, line breaks and surrogates are gone, and the limit holds."""
