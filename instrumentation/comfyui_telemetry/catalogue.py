@@ -56,7 +56,7 @@ _KINDS = (
         Level.CHAT,
         Text("照片无法解码", "A photo could not be decoded"),
         Text(
-            "请用户重新上传 JPG/PNG 原图;若多名用户同时出现,检查上传链路和磁盘。",
+            "请用户重新上传 JPG/PNG 原图；若多名用户同时出现，检查上传链路和磁盘。",
             "Ask the user for the original JPG or PNG; if several users are hit at once, check the"
             " upload path and the disk.",
         ),
@@ -73,7 +73,7 @@ _KINDS = (
         Level.CHAT,
         Text("照片文件不完整", "A photo's file is incomplete"),
         Text(
-            "请用户重新上传;若频繁出现,检查代理的超时和请求体大小限制。",
+            "请用户重新上传；若频繁出现，检查代理的超时和请求体大小限制。",
             "Ask the user to upload again; if it is frequent, check the proxy's time-outs and body"
             " size limit.",
         ),
@@ -89,7 +89,7 @@ _KINDS = (
         Level.CHAT,
         Text("照片过大", "A photo is too large"),
         Text(
-            "请用户缩小照片后重试,或在配置中提高像素上限(先确认显存)。",
+            "请用户缩小照片后重试，或在配置中提高像素上限（先确认显存）。",
             "Ask the user for a smaller photo, or raise the pixel limit after checking the memory.",
         ),
         user_action=Text("请把照片缩小后重新上传。", "Make the photo smaller and upload it again."),
@@ -101,7 +101,7 @@ _KINDS = (
         Level.CRITICAL,
         Text("模型未加载", "A model could not be loaded"),
         Text(
-            "检查模型文件是否存在、完整且与版本相符,然后重新加载模型;必要时切换到备用实例。",
+            "检查模型文件是否存在、完整且与版本相符，然后重新加载模型；必要时切换到备用实例。",
             "Check that the checkpoint is there, whole and of the right variant, then reload it;"
             " switch to the spare instance if need be.",
         ),
@@ -118,7 +118,7 @@ _KINDS = (
         Level.CHAT,
         Text("显存或内存不足", "GPU or host memory ran out"),
         Text(
-            "降低输入尺寸(人物 480–672,建筑 960–1280),释放显存;若连续出现,重启服务。",
+            "降低输入尺寸（人物 480–672，建筑 960–1280），释放显存；若连续出现，重启服务。",
             "Lower the input size (person 480–672, building 960–1280) and free the memory; restart"
             " the service if it goes on.",
         ),
@@ -134,7 +134,7 @@ _KINDS = (
         Level.CHAT,
         Text("节点执行失败", "A node failed"),
         Text(
-            "打开追踪查看失败节点和异常堆栈;若刚更新过节点或模型,先回退。",
+            "打开追踪查看失败节点和异常堆栈；若刚更新过节点或模型，先回退。",
             "Open the trace and read the failed node's exception; if a node or model was updated"
             " just now, roll it back first.",
         ),
@@ -150,7 +150,7 @@ _KINDS = (
         Level.RECORD,
         Text("推理超时", "An inference took too long"),
         Text(
-            "检查显卡占用、输入尺寸和排队情况;若连续出现,重启服务。",
+            "检查显卡占用、输入尺寸和排队情况；若连续出现，重启服务。",
             "Check the GPU's load, the input size and the queue; restart the service if it goes"
             " on.",
         ),
@@ -165,7 +165,7 @@ _KINDS = (
         Level.CHAT,
         Text("输出图像损坏", "An output picture is damaged"),
         Text(
-            "重新加载模型后重试;若仍有问题,检查模型文件的校验和与混合精度设置。",
+            "重新加载模型后重试；若仍有问题，检查模型文件的校验和与混合精度设置。",
             "Reload the model and try again; if it goes on, check the checkpoint's sha256 and the"
             " autocast setting.",
         ),
@@ -181,7 +181,7 @@ _KINDS = (
         Level.CRITICAL,
         Text("服务进程退出或无响应", "The service is gone or silent"),
         Text(
-            "确认服务是否已自动重启;若反复退出,查看退出信号和最后的日志(常见原因:内存不足)。",
+            "确认服务是否已自动重启；若反复退出，查看退出信号和最后的日志（常见原因:内存不足）。",
             "See whether it was restarted; if it keeps dying, read its exit signal and last log"
             " lines (memory is the usual cause).",
         ),
@@ -206,7 +206,7 @@ _KINDS = (
         Level.RECORD,
         Text("尺寸超出建议范围", "A size lies outside the advice"),
         Text(
-            "建议人物 480–672、建筑 960–1280,且为 32 的倍数。",
+            "建议人物 480–672、建筑 960–1280，且为 32 的倍数。",
             "Use 480–672 for persons and 960–1280 for buildings, in steps of 32.",
         ),
         user_action=Text("请把尺寸调到建议范围内。", "Choose a size within the advice."),

@@ -41,6 +41,7 @@ def _demo_channels(config: StackConfig) -> dict[str, object]:
             "url": secret("sms.url"),
             "headers": {"Authorization": secret("sms.authorization")},
             "to": ["13800000000"],
+            "success": {"field": "code", "value": "OK"},
         },
         "mail": {
             "host": HOST,
