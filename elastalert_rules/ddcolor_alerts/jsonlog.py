@@ -58,7 +58,9 @@ class Repetitions(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to say it; a text is known by its first characters."""
         text = record.getMessage()
-        key, now = text[:_COMMON_START], time.monotonic()
+        # What is wrong with a rule's file stands at the end of the text, and is said once anyway.
+        key = text if text.startswith("Could not load rule") else text[:_COMMON_START]
+        now = time.monotonic()
         with self._lock:
             said, left_out = self._seen.get(key, (-_SAY_AGAIN_S, 0))
             if now - said < _SAY_AGAIN_S:
