@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 
@@ -23,9 +24,17 @@ def setup() -> None:
 def ensure_toolchain() -> None:
     """Run every set-up step, saying what happens; a failure ends the command with its reason."""
     started = time.monotonic()
-    try:
-        for tool in (elasticsearch, collectors, elastalert):
-            tool.ensure(click.echo)
-    except ToolchainError as error:
-        raise click.ClickException(str(error)) from error
+    # Side by side: one waits for the network while another compiles.
+    with ThreadPoolExecutor() as pool:
+        running = [
+            pool.submit(tool.ensure, click.echo) for tool in (elasticsearch, collectors, elastalert)
+        ]
+    problems = []
+    for step in running:
+        try:
+            step.result()
+        except ToolchainError as error:
+            problems.append(str(error))
+    if problems:
+        raise click.ClickException("\n".join(problems))
     click.echo(f"Set-up complete after {time.monotonic() - started:.1f} s.")

@@ -10,6 +10,9 @@ from pathlib import Path
 from comfyui_telemetry import Telemetry, configure
 from comfyui_telemetry._version import __version__
 
+from ddcolor_operations.elastic.server import ElasticsearchLaunchError
+from ddcolor_operations.toolchain.errors import ToolchainError
+
 from .config import StackConfig
 from .control import status_file
 from .parts import build_parts
@@ -31,6 +34,9 @@ def main(state: Path) -> int:
     )
     try:
         return asyncio.run(_run(config, telemetry))
+    except (ToolchainError, ElasticsearchLaunchError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     finally:
         telemetry.shutdown()
 
