@@ -9,7 +9,6 @@ from pathlib import Path
 
 from comfyui_telemetry import Telemetry, configure
 from comfyui_telemetry._version import __version__
-
 from ddcolor_operations.elastic.server import ElasticsearchLaunchError
 from ddcolor_operations.toolchain.errors import ToolchainError
 
