@@ -192,6 +192,11 @@ class PromptQueue:
             self._closed = True
             self._condition.notify_all()
 
+    @property
+    def closed(self) -> bool:
+        """Say whether the queue takes no more jobs."""
+        return self._closed
+
     # --- looking --------------------------------------------------------------------------------
     def snapshot(self) -> tuple[list[Job], list[Job]]:
         """Return (running, waiting in the order they will run)."""

@@ -39,7 +39,10 @@ class _Converter:
                 raise _refused("A node of the workflow has no id", "")
             self._nodes[str(node["id"])] = node
         self._links: dict[Any, tuple[str, int]] = {}
-        for link in workflow.get("links") or []:
+        links = workflow.get("links") or []
+        if not isinstance(links, list):
+            raise _refused("The links of the workflow are no list", "")
+        for link in links:
             self._add_link(link)
 
     def _add_link(self, link: object) -> None:
@@ -78,14 +81,11 @@ class _Converter:
     def _inputs(self, node_id: str, node: dict[str, Any], node_type: NodeType) -> dict[str, Any]:
         where = f"Node ID '#{node_id}' ({node_type.name})"
         inputs = dict(_widget_values(node, node_type, where))
-        slots = node.get("inputs") or []
-        if not isinstance(slots, list) or not all(isinstance(slot, dict) for slot in slots):
-            raise _refused("The inputs of a node are broken", where)
-        for slot in slots:
+        for slot in _slots(node, "inputs", where):
             key = slot.get("link")
             if key is None:
                 continue
-            if not isinstance(slot.get("name"), str) or isinstance(key, list | dict):
+            if not isinstance(slot.get("name"), str):
                 raise _refused("An input of a node is broken", where)
             source = self._source(key, where)
             if isinstance(source, _Value):
@@ -99,7 +99,7 @@ class _Converter:
         for _ in range(_MAX_HOPS):
             if key is None:
                 return None
-            if key not in self._links:
+            if not isinstance(key, int | str) or key not in self._links:
                 raise _refused("An input is linked to a link that is not there", where)
             node_id, slot = self._links[key]
             node = self._nodes.get(node_id)
@@ -112,16 +112,16 @@ class _Converter:
                 return None
             if node.get("type") != "Reroute" and node.get("mode", 0) != _BYPASSED:
                 return node_id, slot
-            key = self._passed_through(node, slot)
+            key = self._passed_through(node, slot, where)
         raise _refused("The reroutes of the workflow form a circle", where)
 
     @staticmethod
-    def _passed_through(node: dict[str, Any], slot: int) -> Any:
+    def _passed_through(node: dict[str, Any], slot: int, where: str) -> Any:
         """Return the link that a reroute or bypassed node hands on: the first of the same type."""
-        inputs = [i for i in node.get("inputs") or [] if isinstance(i, dict)]
+        inputs = _slots(node, "inputs", where)
         if node.get("type") == "Reroute":
             return inputs[0].get("link") if inputs else None
-        outputs = [o for o in node.get("outputs") or [] if isinstance(o, dict)]
+        outputs = _slots(node, "outputs", where)
         wanted = outputs[slot].get("type") if 0 <= slot < len(outputs) else None
         return next((i.get("link") for i in inputs if i.get("type") == wanted), None)
 
@@ -131,6 +131,14 @@ class _Value:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+def _slots(node: Mapping[str, Any], side: str, where: str) -> list[dict[str, Any]]:
+    """Return a node's inputs or outputs."""
+    slots = node.get(side) or []
+    if not isinstance(slots, list) or not all(isinstance(slot, dict) for slot in slots):
+        raise _refused(f"The {side} of a node are broken", where)
+    return slots
 
 
 def _widget_values(

@@ -183,8 +183,10 @@ class Harness:
 
 
 @asynccontextmanager
-async def running_service(state: Path, **settings: Any) -> AsyncIterator[Harness]:
-    """Run a service below ``state`` until the block ends."""
+async def running_service(
+    state: Path, registry: ModelRegistry | None = None, **settings: Any
+) -> AsyncIterator[Harness]:
+    """Run a service below ``state`` until the block ends, with ``registry`` or stub models."""
     log_file = state / "service.jsonl"
     telemetry = configure(
         "ddcolor-service-test",
@@ -200,10 +202,14 @@ async def running_service(state: Path, **settings: Any) -> AsyncIterator[Harness
     models = StubModels()
     options = {"admin_token": ADMIN_TOKEN, "fault_injection": True, **settings}
     service = build_service(
-        Settings(state=state / "data", **options), telemetry, cast("ModelRegistry", models)
+        Settings(state=state / "data", **options),
+        telemetry,
+        registry or cast("ModelRegistry", models),
     )
-    client = TestClient(TestServer(build_app(service)))
+    server = TestServer(build_app(service))
+    client = TestClient(server)
     try:
+        await server.start_server(access_log=None)  # as in __main__: it holds addresses
         await client.start_server()
         yield Harness(client, service, models, log_file, spans)
     finally:

@@ -33,11 +33,15 @@ def _checks(service: Service) -> dict[str, str | None]:
     settings = service.settings
     free = shutil.disk_usage(service.folders.root).free
     limit = settings.prompt_hard_limit_s
-    stuck = bool(limit) and service.queue.running_for() > 2 * limit
+    queue = None
+    if service.queue.closed:
+        queue = "the service is stopping"
+    elif limit and service.queue.running_for() > 2 * limit:
+        queue = "the running prompt ignores its time limit"
     return {
         "model": None if service.models.available() else "no checkpoint's file is there",
         "worker": None if service.worker.alive() else "the worker does not run",
-        "queue": "the running prompt ignores its time limit" if stuck else None,
+        "queue": queue,
         "disk": None if free >= settings.min_free_disk_bytes else "the disk is nearly full",
     }
 

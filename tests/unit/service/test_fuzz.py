@@ -48,6 +48,23 @@ NODES = st.one_of(
     ),
 )
 PROMPTS = st.dictionaries(st.sampled_from(["1", "2", "3", "4"]), NODES, max_size=4)
+UI_SLOTS = st.lists(
+    st.fixed_dictionaries({}, optional={"name": NAMES, "type": VALUES, "link": st.integers(1, 4)}),
+    max_size=2,
+)
+UI_NODES = st.fixed_dictionaries(
+    {"id": st.integers(1, 4), "type": st.one_of(CLASSES, st.sampled_from(["Reroute", "Note"]))},
+    optional={
+        "mode": st.sampled_from([0, 2, 4, "x"]),
+        "inputs": st.one_of(UI_SLOTS, VALUES),
+        "outputs": st.one_of(UI_SLOTS, VALUES),
+        "widgets_values": VALUES,
+    },
+)
+UI_LINKS = st.one_of(
+    st.tuples(*[st.integers(0, 4)] * 5, st.just("IMAGE")).map(list),
+    st.fixed_dictionaries({"id": VALUES, "origin_id": VALUES, "origin_slot": VALUES}),
+)
 BODIES = st.one_of(
     VALUES,
     st.fixed_dictionaries(
@@ -60,7 +77,12 @@ BODIES = st.one_of(
             "prompt_id": VALUES,
         },
     ),
-    st.fixed_dictionaries({"nodes": st.lists(VALUES, max_size=3), "links": VALUES}),
+    st.fixed_dictionaries(
+        {
+            "nodes": st.lists(st.one_of(UI_NODES, VALUES), max_size=4),
+            "links": st.one_of(st.lists(UI_LINKS, max_size=4), VALUES),
+        }
+    ),
 )
 
 

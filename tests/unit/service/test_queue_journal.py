@@ -105,6 +105,8 @@ async def test_drain_waits_for_the_running_prompt(tmp_path: Path) -> None:
         status, answer = await service.post("/prompt", {"prompt": workflow()})
         assert status == 503
         assert "stopping" in answer["error"]["message"]
+        assert (await service.get("/healthz"))[0] == 200
+        assert (await service.get("/readyz"))[0] == 503
     async with running_service(tmp_path) as service:
         assert (await service.finished(second))["status"]["completed"] is True
 
