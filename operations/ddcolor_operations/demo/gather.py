@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from elasticsearch import Elasticsearch
 
-from comfyui_telemetry._version import __version__
+from comfyui_telemetry import __version__
 from comfyui_telemetry.catalogue import Text
 from ddcolor_operations.elastic import queries
 from ddcolor_operations.elastic.client import connect

@@ -7,8 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from comfyui_telemetry import Telemetry, configure
-from comfyui_telemetry._version import __version__
+from comfyui_telemetry import Telemetry, __version__, configure
 from ddcolor_operations.elastic.server import ElasticsearchLaunchError
 from ddcolor_operations.toolchain.errors import ToolchainError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from comfyui_telemetry._version import __version__
+from comfyui_telemetry import __version__
 from ddcolor_operations.elastic import setup
 from ddcolor_operations.elastic.client import connect
 from ddcolor_operations.elastic.collectors import (
