@@ -129,7 +129,7 @@ async def test_robots_that_fail_in_every_way_get_each_message_once_when_they_are
             robot.fail(Failure.code(code))
         robot.fail(Failure.silence())
         robot.fail(Failure.hang_up())
-    notifier = await run(all_places, SilentLogger(), timeout_s=0.2, **QUICK)
+    notifier = await run(all_places, SilentLogger(), timeout_s=2.0, **QUICK)
     await notifier.take(Alert.from_json(alert_json()))
 
     (alert,) = await settled(notifier)
