@@ -26,6 +26,10 @@ class CancelToken:
         self._node_limit_s = 0.0
         self._prompt_start = self._node_start = time.monotonic()
 
+    def start(self) -> None:
+        """Begin the time of the prompt."""
+        self._prompt_start = time.monotonic()
+
     def start_node(self, limit_s: float) -> None:
         """Begin the time of one node; 0 is no limit."""
         self._node_limit_s = limit_s

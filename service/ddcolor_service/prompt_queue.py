@@ -127,8 +127,13 @@ class PromptQueue:
         heapq.heappush(self._waiting, (job.number, self._sequence, job))
 
     # --- working --------------------------------------------------------------------------------
-    def get(self, timeout_s: float | None = None) -> Job | None:
-        """Take the next job; None when poked, closed or after ``timeout_s``."""
+    def get(
+        self, timeout_s: float | None = None, taken: Callable[[Job], None] = lambda _: None
+    ) -> Job | None:
+        """Take the next job; None when poked, closed or after ``timeout_s``.
+
+        ``taken`` is told before anybody can see the job running.
+        """
         with self._condition:
             self._condition.wait_for(
                 lambda: self._waiting or self._closed or self._poked, timeout_s
@@ -138,6 +143,7 @@ class PromptQueue:
                 return None
             job = heapq.heappop(self._waiting)[2]
             job.attempts += 1
+            taken(job)
             self._running = job
             self._running_since = time.monotonic()
             self._write_journal()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -104,14 +105,18 @@ class Worker:
     def _loop(self) -> None:
         while not self._stopping:
             self._do_free()
-            job = self._queue.get(timeout_s=60.0)
+            cancel = CancelToken(self._limit_s)
+            job = self._queue.get(60.0, taken=partial(self._take, cancel))
             if job is not None:
-                self._run(job)
+                self._run(job, cancel)
 
-    def _run(self, job: Job) -> None:
-        cancel = CancelToken(self._limit_s)
+    def _take(self, cancel: CancelToken, job: Job) -> None:
+        """Make the job one that an interrupt reaches."""
+        cancel.start()
         with self._lock:
             self._job, self._cancel = job, cancel
+
+    def _run(self, job: Job, cancel: CancelToken) -> None:
         try:
             result = self._executor.execute(job, cancel)
         except BaseException as error:  # noqa: BLE001  nothing may end this thread: prompts would

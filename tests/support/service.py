@@ -155,10 +155,16 @@ class Harness:
         return await self.finished(await self.queue(prompt, **body))
 
     async def running(self, prompt_id: str) -> None:
-        """Wait until a prompt runs."""
-        await eventually(
-            lambda: prompt_id in [job.prompt_id for job in self.service.queue.snapshot()[0]]
-        )
+        """Wait until a prompt runs and has met the slow_inference that was armed for it."""
+
+        def met() -> bool:
+            running, _ = self.service.queue.snapshot()
+            armed = [fault.kind for fault in self.service.faults.armed()]
+            return prompt_id in [job.prompt_id for job in running] and (
+                "slow_inference" not in armed
+            )
+
+        await eventually(met)
 
     async def arm(self, kind: str, **options: Any) -> None:
         """Arm a fault."""

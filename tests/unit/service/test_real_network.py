@@ -93,9 +93,9 @@ async def test_a_checkpoint_that_vanishes(real: Harness) -> None:
     """A checkpoint that was listed when the prompt came and is gone when it runs fails the node."""
     await real.arm("slow_inference", seconds=60)
     blocker = await real.queue(workflow(size=64, checkpoint=NAME))
+    await real.running(blocker)
     folder = real.service.folders.root.parent / "models"
     (folder / NAME).rename(folder / "other.pth")
-    await real.running(blocker)
     prompt_id = await real.queue(workflow(size=96, checkpoint="other.pth"))
     (folder / "other.pth").unlink()
     await real.post("/interrupt", {})
