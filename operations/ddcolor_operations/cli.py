@@ -16,6 +16,8 @@ from comfyui_telemetry._version import __version__
 # Each command is imported when it is asked for: ``status`` must not wait for torch.
 _COMMANDS = {
     "alerts": ("ddcolor_operations.notifier.cli", "alerts", "List, show and retry alerts."),
+    "compose": ("ddcolor_operations.compose.cli", "compose", "Prepare the container stack."),
+    "dashboards": ("ddcolor_operations.dashboards.cli", "dashboards", "Check, import dashboards."),
     "demo": ("ddcolor_operations.demo.cli", "demo", "Run the main job and every fault for real."),
     "doctor": ("ddcolor_operations.commands.doctor", "doctor", "Name what this machine lacks."),
     "down": ("ddcolor_operations.commands.stack", "down", "Stop the native stack."),

@@ -1,0 +1,1 @@
+"""What the container stack needs besides the native one: secrets, and a secured set-up."""
