@@ -109,12 +109,9 @@ class PromptExecutor:
             else:
                 run.messenger.success()
                 status = "success"
-            trace_id = record.trace_id
         self.current_node = None
         self._prune_instances(run)
-        return Result(
-            run.ui, run.meta, status, status == "success", run.messenger.messages, trace_id
-        )
+        return Result(run.ui, run.meta, status, status == "success", run.messenger.messages)
 
     # --- caching --------------------------------------------------------------------------------
     def _take_cached(self, run: _Run, record: PromptRecord) -> list[str]:

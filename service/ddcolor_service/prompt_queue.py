@@ -57,7 +57,6 @@ class Result:
     status_str: str
     completed: bool
     messages: list[tuple[str, dict[str, Any]]]
-    trace_id: str | None = None
 
 
 class PromptQueue:
