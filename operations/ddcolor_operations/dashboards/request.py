@@ -174,7 +174,10 @@ def _bucket(
         else:
             inner[key] = body
     else:
-        key = _rank_key(numbers[ranked["columnId"]], columns[ranked["columnId"]])
+        number, ranking = numbers[ranked["columnId"]], columns[ranked["columnId"]]
+        key = _rank_key(number, ranking)
+        # Terms that hold other buckets need the value that they are ranked by beside these.
+        inner |= dict(_metric(number, ranking))
     terms["order"] = {key: params["orderDirection"]}
     return {"terms": terms, "aggs": inner}
 

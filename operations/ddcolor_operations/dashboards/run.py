@@ -111,7 +111,10 @@ def _empty(where: str, columns: Mapping[str, Any], table: Sequence[Row]) -> Iter
 
 
 def _refused(where: str, labels: Mapping[str, str], error: ApiError) -> Table:
-    return Table(where, labels, (), (Problem(where, f"Elasticsearch refuses it: {error}"),))
+    body = error.body if isinstance(error.body, dict) else {}
+    causes = body.get("error", {}).get("root_cause", [])
+    reason = "; ".join(str(cause.get("reason")) for cause in causes) or str(error)
+    return Table(where, labels, (), (Problem(where, f"Elasticsearch refuses it: {reason}"),))
 
 
 def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:

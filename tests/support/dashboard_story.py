@@ -1,0 +1,172 @@
+"""A short day of the service, told by the real libraries into a real pipeline, for the panels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from opentelemetry.trace import SpanKind
+
+from comfyui_telemetry import Telemetry, configure, semconv
+from comfyui_telemetry.catalogue import CATALOGUE
+from ddcolor_operations.notifier.events import AlertLog
+from tests.support.alerts import make_alert, make_item
+from tests.support.elastic import Pipeline, log_line
+
+_LIMIT_S = 0.2
+_CHECKPOINTS = {
+    "ddcolor_modelscope.pth": "9f86d081884c7d65",
+    "ddcolor_artistic.pth": "2c26b46b68ffc68f",
+}
+
+
+class FaultError(Exception):
+    """A fault of a kind of the catalogue."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.comfyui_error_kind = kind
+
+
+def tell(pipeline: Pipeline) -> None:
+    """Let service, notifier, supervisor and alerting say what a demo run makes them say."""
+    with _telemetry(pipeline, "ddcolor-service") as telemetry:
+        beaten = threading.Event()
+        _serve(telemetry)
+        # One heartbeat of the service: its watch thread looks once a second.
+        beaten.wait(2.5)
+    with _telemetry(pipeline, "ddcolor-notifier") as telemetry:
+        _notify(AlertLog(telemetry.logger("ddcolor_operations.notifier")))
+    with _telemetry(pipeline, "ddcolor-stack") as telemetry:
+        kind = CATALOGUE["service_down"]
+        telemetry.logger("ddcolor_operations.stack").error(
+            f"{kind.keyword}: part service ended (signal 9), restart 1 in 1 s",
+            event_name=semconv.EVENT_PART_EXITED,
+            **{
+                semconv.PART_NAME: "service",
+                semconv.PART_EXIT: "signal 9",
+                semconv.PART_RESTARTS: 1,
+                semconv.ERROR_KIND: kind.name,
+                semconv.ERROR_LEVEL: int(kind.level),
+            },
+        )
+    # ElastAlert2's environment has no telemetry library and writes its lines by itself.
+    beat = {semconv.ALERTING_RULES: 12, semconv.ALERTING_CYCLE: 0.4}
+    raised = {semconv.ALERT_ID: "0" * 32, semconv.ALERT_RULE: "keyword_out_of_memory"}
+    pipeline.write_lines(
+        log_line(text, **{"service.name": "ddcolor-elastalert", semconv.EVENT_NAME: event, **more})
+        for text, event, more in (
+            ("All 12 rules ran", semconv.EVENT_ALERTING_HEARTBEAT, beat),
+            ("Alert raised", semconv.EVENT_ALERT_RAISED, raised),
+        )
+    )
+
+
+@contextlib.contextmanager
+def _telemetry(pipeline: Pipeline, service: str) -> Iterator[Telemetry]:
+    with mock.patch.dict(os.environ, {"OTEL_EXPORTER_OTLP_ENDPOINT": pipeline.otlp_url}):
+        telemetry = configure(
+            service,
+            "0.1.0",
+            log_file=pipeline.log_dir / f"{service}-story.jsonl",
+            log_stdout=False,
+            time_limit_s=_LIMIT_S,
+            heartbeat_s=_LIMIT_S,
+            service_heartbeat_s=1.0,
+        )
+    try:
+        yield telemetry
+    finally:
+        telemetry.shutdown()
+
+
+def _serve(telemetry: Telemetry) -> None:
+    first, second = _CHECKPOINTS
+    for number, (scenario, checkpoint) in enumerate(
+        (("person", first), ("building", first), ("person", second))
+    ):
+        _prompt(telemetry, scenario, checkpoint, loads=number != 1, cached=number == 1)
+    _prompt(telemetry, "person", first, slow=True)
+    _prompt(telemetry, "building", first, fault=FaultError("out_of_memory", "no room for 2 GiB"))
+    _prompt(telemetry, "person", "missing.pth", fault=FaultError("model_not_loaded", "it is gone"))
+    _prompt(telemetry, "person", first, interrupted=True)
+    telemetry.recorder.upload_rejected(kind="decode_failed", reason="it is no picture")
+
+
+def _prompt(
+    telemetry: Telemetry,
+    scenario: str,
+    checkpoint: str,
+    *,
+    loads: bool = False,
+    cached: bool = False,
+    slow: bool = False,
+    interrupted: bool = False,
+    fault: FaultError | None = None,
+) -> None:
+    """Record one prompt as the service does: request, queue, nodes with their facts."""
+    prompt_id, recorder = uuid.uuid4().hex, telemetry.recorder
+    facts = _facts(checkpoint, loads=loads, known=checkpoint in _CHECKPOINTS)
+    with telemetry.tracer.start_as_current_span("POST /prompt", kind=SpanKind.SERVER) as span:
+        span.set_attribute(semconv.HTTP_ROUTE, "/prompt")
+        recorder.prompt_queued(prompt_id, number_waiting=1)
+    with (
+        contextlib.suppress(FaultError),
+        recorder.prompt(prompt_id, node_count=3, scenario=scenario, workflow=scenario) as prompt,
+    ):
+        picture = {semconv.IMAGE_WIDTH: 640, semconv.IMAGE_HEIGHT: 480}
+        if cached:
+            prompt.node_cached("1", "LoadImage")
+        else:
+            with prompt.node("1", "LoadImage") as node:
+                node.set(**picture, **{semconv.IMAGE_SHA256: "2c26b46b68ffc68f"})
+        with prompt.node("2", "DDColor_Colorize") as node:
+            node.set(**facts)
+            if loads:
+                telemetry.logger("ddcolor_service.models").info(
+                    "Loaded the checkpoint in 0.40 s",
+                    event_name=semconv.EVENT_MODEL_LOADED,
+                    **facts,
+                )
+            if slow:
+                threading.Event().wait(2 * _LIMIT_S)
+            if fault is not None:
+                raise fault
+            if interrupted:
+                node.interrupted()
+                return
+            node.set(
+                **picture,
+                **{semconv.MODEL_INPUT_SIZE: 512, semconv.INFERENCE_DURATION: 0.021},
+            )
+        with prompt.node("3", "SaveImage"):
+            pass
+
+
+def _facts(checkpoint: str, *, loads: bool, known: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {semconv.MODEL_NAME: checkpoint}
+    if known:
+        facts |= {
+            semconv.MODEL_SHA256: _CHECKPOINTS[checkpoint],
+            semconv.MODEL_VARIANT: "large",
+            semconv.DEVICE: "cpu",
+        }
+    if loads:
+        facts[semconv.MODEL_LOAD_DURATION] = 0.4
+    return facts
+
+
+def _notify(log: AlertLog) -> None:
+    log.taken(make_alert(1), "accepted")
+    log.taken(make_alert(2), "held_back")
+    log.taken(
+        make_alert(3, rule="keyword_model_not_loaded", kind="model_not_loaded", level=3), "accepted"
+    )
+    for channel in ("wecom", "dingtalk"):
+        log.delivered(channel, [make_item(1)], None)
+    log.delivered("sms", [make_item(3, kind="model_not_loaded", level=3, held_before=2)], None)
