@@ -24,14 +24,14 @@ class View:
 
 
 # Small pieces teach much cheaply and come first; large ones are what the network is used at.
-VIEWS = (View(16, 64), View(8, 96), View(6, 128), View(3, 192), View(2, 256), View(1, 384))
-_EARLY = np.array([0.4, 0.4, 0.2, 0, 0, 0])
-_LATE = np.array([0, 0.1, 0.3, 0.3, 0.2, 0.1])
+VIEWS = (View(20, 64), View(10, 96), View(6, 128), View(4, 192), View(3, 256), View(2, 384))
+_EARLY = np.array([0.6, 0.4, 0, 0, 0, 0])
+_LATE = np.array([0, 0.15, 0.3, 0.3, 0.15, 0.1])
 
 
 def view_at(rng: np.random.Generator, progress: float) -> View:
     """Draw a view for a run that is ``progress`` (0..1) done."""
-    return VIEWS[rng.choice(len(VIEWS), p=_EARLY + (_LATE - _EARLY) * progress)]
+    return VIEWS[rng.choice(len(VIEWS), p=_EARLY + (_LATE - _EARLY) * progress**1.5)]
 
 
 class Photos:
@@ -80,7 +80,7 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 def _cut(rng: np.random.Generator, photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Cut a random part, often the whole: the pipeline always shows the whole, squeezed."""
     height, width = photo.shape[:2]
-    share = 1.0 if rng.random() < 0.35 else rng.uniform(0.35, 1.0)
+    share = 1.0 if rng.random() < 0.4 else rng.uniform(0.45, 1.0)
     stretch = np.exp(rng.uniform(-0.25, 0.25)) if share < 1 else 1.0
     rows = int(min(height, height * share * stretch))
     columns = int(min(width, width * share / stretch))
@@ -101,7 +101,7 @@ def _aged(
     lightness = low + (high - low) * lightness
     if rng.random() < 0.3:
         lightness = cv2.GaussianBlur(lightness, (0, 0), rng.uniform(0.4, 1.2))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         lightness = lightness + rng.normal(0, rng.uniform(0.005, 0.03), lightness.shape)
     lab[:, :, 0] = np.clip(lightness, 0, 1) * 100
     lab[:, :, 1:] = 0

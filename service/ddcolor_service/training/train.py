@@ -30,7 +30,7 @@ class Plan:
     config: DDColorConfig
     steps: int
     seed: int = 7
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     warmup: int = 150
     calibrate: int = 120
 
@@ -52,6 +52,16 @@ def loss_of(predicted: Tensor, ab: Tensor) -> Tensor:
     return loss
 
 
+def _reach_lab_units(network: DDColor) -> None:
+    """Start the colours at tens, as a and b are.
+
+    Spectral norm holds every other layer on the way to about 1, so this one layer has to make up
+    for it; from the usual start it takes thousands of steps to grow that far.
+    """
+    with torch.no_grad():
+        network.get_parameter("decoder.color_decoder.color_embed.layers.2.weight").mul_(40)
+
+
 class Trainer:
     """The state of a training run; can be saved and taken up again at any step."""
 
@@ -60,14 +70,11 @@ class Trainer:
         self.plan = plan
         self.photos = photos
         self.network = DDColor(plan.config).train()
+        _reach_lab_units(self.network)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.step = 0
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
-            lr=plan.learning_rate,
-            betas=(0.9, 0.98),
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98)
         )
 
     def run(self, saved: Path, stop_at: float) -> bool:

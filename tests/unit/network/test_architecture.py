@@ -81,7 +81,7 @@ def test_projection_equals_the_plain_way() -> None:
     """Mixing query maps before they grow gives what the published order of steps gives."""
     torch.manual_seed(0)
     shuffle = DDColor(DEMO).eval().decoder.last_shuf
-    feature, mixes = torch.randn(2, 48, 9, 7), torch.randn(2, 3, DEMO.hidden)
+    feature, mixes = torch.randn(2, DEMO.decoder_channels[2], 9, 7), torch.randn(2, 3, DEMO.hidden)
     with torch.inference_mode():
         plain = torch.einsum("boc,bchw->bohw", mixes, shuffle(feature))
         strips = shuffle.project(feature, mixes, rows=2)
