@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from comfyui_telemetry.catalogue import CATALOGUE
 from tests.support.page import SLOW_MS, OpenPage, downloaded, hand_in, job, photo, wait_until_done
@@ -77,6 +77,25 @@ def test_photos_can_be_dropped_anywhere(service: ServiceProcess, open_page: Open
     page.locator("footer").dispatch_event("drop", {"dataTransfer": dropped})
     expect(page.locator("#chosen")).to_contain_text("老屋.jpg")
     expect(page.locator("#drop")).not_to_have_class(re.compile("over"))
+
+
+def test_a_photo_chosen_while_the_page_loads_is_taken(
+    service: ServiceProcess, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """A photo that is chosen before the page's code is ready is there once it is."""
+    page = open_page(service)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/page/catalogue.json", hold)
+    with page.expect_request("**/page/catalogue.json"):
+        page.reload(wait_until="commit")
+    page.locator("#files").set_input_files(photo(tmp_path))
+    expect(page.locator("#chosen li")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator("#chosen li")).to_have_count(1)
 
 
 def test_the_page_works_below_a_path(

@@ -15,6 +15,7 @@ export class Composer {
     Object.assign(this.size, { ...OFFERED, step: shared.sizeStep });
     this.listen();
     this.chooseScenario();
+    this.take(); // what was chosen while the page was still loading
     changes.addEventListener("change", () => this.show());
   }
 
@@ -27,11 +28,13 @@ export class Composer {
     this.size.oninput = () => this.showSize();
     byId("size-less").onclick = () => this.step(-1);
     byId("size-more").onclick = () => this.step(1);
-    this.files.onchange = () => {
-      this.add([...this.files.files]);
-      this.files.value = ""; // the same file may be chosen again after it was removed
-    };
+    this.files.onchange = () => this.take();
     this.listenForDrops();
+  }
+
+  take() {
+    this.add([...this.files.files]);
+    this.files.value = ""; // the same file may be chosen again after it was removed
   }
 
   /** A photo may be dropped anywhere: missing the field must not make the browser open it instead. */
