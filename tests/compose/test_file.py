@@ -171,9 +171,10 @@ def test_dependencies_are_of_a_kind_that_comes(name: str) -> None:
 def test_every_part_meets_those_it_talks_to() -> None:
     """Each address in an environment names a service in a network that both are in."""
     for name, service in SERVICES.items():
-        texts = " ".join(map(str, service.get("environment", {}).values()))
+        told = [*service.get("environment", {}).values(), *service.get("command", [])]
+        texts = " ".join(map(str, told))
         for other in SERVICES:
-            if f"//{other}:" in texts or f"{other}:14317" in texts:
+            if f"//{other}:" in texts or f" {other}:14317" in f" {texts}":
                 assert networks(name) & networks(other), f"{name} cannot reach {other}"
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from ddcolor_operations.cli import cli
 from ddcolor_operations.elastic.collectors import (
     agent_environment,
     agent_launch,
@@ -20,6 +22,7 @@ from ddcolor_operations.stack.config import DEFAULT_PORTS
 from ddcolor_operations.toolchain import elasticsearch
 from ddcolor_service.settings import load as load_service_settings
 from tests.support.compose import ROOT, load, mounts
+from tests.support.scripted_http import scripted_server
 
 STACK = load()
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
@@ -192,3 +195,23 @@ def test_receivers_keys_are_made_where_the_notifier_reads_them(tmp_path: Path) -
     receivers = SERVICES["receivers"]["command"]
     assert receivers[receivers.index("--port") + 1] == "8086"
     assert receivers[receivers.index("--smtp-port") + 1] == "8025"
+
+
+def test_dashboards_come_by_the_operators_own_command(
+    tmp_path: Path,
+) -> None:
+    """The one-shot runs the operators' import, and ends with 0 after a full one only."""
+    program, *arguments = SERVICES["dashboards"]["command"]
+    assert program == "ddcolor-obs"
+    key = tmp_path / "api_key"
+    key.write_text("KEY")
+    objects = len((ROOT / "dashboards/kibana.ndjson").read_text().splitlines())
+    with scripted_server() as kibana:
+        changed = {"http://kibana:5601": kibana.url, "/run/keys/api_key": str(key)}
+        arguments = [changed.get(argument, argument) for argument in arguments]
+        for taken, status in ((objects, 0), (objects - 1, 1)):
+            kibana.script(
+                "POST /api/saved_objects/_import", (200, {"success": True, "successCount": taken})
+            )
+            assert CliRunner().invoke(cli, arguments).exit_code == status
+        assert kibana.asked[0].headers["Authorization"] == "ApiKey KEY"

@@ -1,4 +1,4 @@
-"""``ddcolor-obs compose``: secrets for the container stack, and what its set-up services run."""
+"""``ddcolor-obs compose``: secrets for the container stack, and what its set-up service runs."""
 
 from __future__ import annotations
 
@@ -83,26 +83,6 @@ def setup(*, url: str, ca: Path | None, secrets_folder: Path, keys: Path, timeou
             for name, role in API_KEYS.items():
                 _say(f"API key {name}", ensure_api_key(client, name, role, keys / name))
     except SetupError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@compose.command()
-@click.option("--kibana", "url", envvar="KIBANA_URL", required=True)
-@click.option("--key-file", type=_FILE, envvar="KIBANA_API_KEY_FILE", required=True)
-@click.option("--timeout", "timeout_s", type=float, default=300.0, show_default=True)
-def dashboards(*, url: str, key_file: Path, timeout_s: float) -> None:
-    """Import dashboards/*.ndjson into Kibana; fails unless Kibana takes every object."""
-    from ddcolor_operations.compose.kibana import KibanaError, import_dashboards, wait_available
-
-    folder = project_root() / "dashboards"
-    if not any(folder.glob("*.ndjson")):
-        click.echo("There are no dashboards to import.")
-        return
-    try:
-        wait_available(url, timeout_s)
-        for name, count in import_dashboards(url, folder, _secret(key_file)).items():
-            click.echo(f"{name}: {count} objects imported")
-    except KibanaError as error:
         raise click.ClickException(str(error)) from error
 
 
