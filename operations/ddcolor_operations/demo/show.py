@@ -19,7 +19,8 @@ from ddcolor_operations.report.render import Trace
 from ddcolor_operations.report.scales import seconds
 from ddcolor_operations.report.spans import Row, total_s
 
-_BAR_CELLS = 36
+_BAR_CELLS = 40
+_FRAME_CELLS = 10
 _LEVEL_STYLE = {1: "dim", 2: "yellow", 3: "bold red"}
 
 
@@ -70,22 +71,29 @@ class Display:
         self._console.print(table)
 
     def faults(self, run: Run) -> None:
-        """Print the table fault → alert."""
+        """Print the table fault → alert, a row for each expected alert."""
         heads = (
             Text("故障", "Fault"),
             Text("告警", "Alert"),
-            Text("渠道与秒数（故障→消息）", "Channels, seconds from fault to message"),
+            Text("故障到消息", "From fault to message"),
             Text("恢复", "Recovered"),
         )
         title = self.say(Text("故障与告警", "Faults and alerts"))
-        table = Table(*map(self.say, heads), title=title, show_lines=True)
+        table = Table(title=title)
+        for head, whole in zip(heads, (False, True, True, True), strict=True):
+            # On a narrow terminal the fault's title gives way, not a number.
+            table.add_column(self.say(head), no_wrap=whole)
         for fault in run.faults:
-            table.add_row(
-                self.say(fault.title),
-                "\n".join(_level(expected) for expected in fault.expected),
-                self._channels(fault),
-                "" if fault.recovered_s is None else seconds(fault.recovered_s),
-            )
+            for index, expected in enumerate(fault.expected):
+                again = "" if fault.recovered_s is None else seconds(fault.recovered_s)
+                last = index == len(fault.expected) - 1
+                table.add_row(
+                    "" if index else self.say(fault.title),
+                    _level(expected),
+                    self._channels(fault, expected, last=last),
+                    "" if index else again,
+                    end_section=last,
+                )
         self._console.print(table)
 
     def messages(self, run: Run) -> None:
@@ -95,11 +103,15 @@ class Display:
             self._console.print(Panel(escape(message.shown), title=name, title_align="left"))
 
     def trace(self, trace: Trace) -> None:
-        """Print a trace as a waterfall."""
-        table = Table(box=None, show_header=False, padding=(0, 1))
+        """Print a trace as a waterfall, as wide as the terminal allows."""
         total = total_s(trace.rows)
-        for row in trace.rows:
-            table.add_row("  " * row.depth + escape(row.span.name), bar(row, total), _detail(row))
+        names = ["  " * row.depth + row.span.name for row in trace.rows]
+        details = [_detail(row) for row in trace.rows]
+        taken = max(map(len, names), default=0) + max(map(len, details), default=0)
+        cells = min(max(self._console.width - taken - _FRAME_CELLS, 8), _BAR_CELLS)
+        table = Table(box=None, show_header=False, padding=(0, 1))
+        for name, row, detail in zip(names, trace.rows, details, strict=True):
+            table.add_row(escape(name), bar(row, total, cells), detail)
         title = f"{self.say(trace.title)} · {trace.trace_id} · {seconds(total)}"
         self._console.print(Panel(table, title=title, title_align="left"))
 
@@ -130,16 +142,14 @@ class Display:
             self._console.print(f"  [red]✗[/] {self.say(problem)}", highlight=False)
         self.line(f"{self.say(Text('各部件日志', 'Logs of the parts'))}: {logs}")
 
-    def _channels(self, fault: Fault) -> str:
-        lines = []
-        for expected in fault.expected:
-            parts = []
-            for channel in expected.channels:
-                found = fault.delivery(expected, channel)
-                name = say(CHANNELS, channel, self._language)
-                parts.append(f"{name} {seconds(found.seconds)}" if found else f"[red]{name} ✗[/]")
-            lines.append("  ".join(parts))
-        if fault.held_back:
+    def _channels(self, fault: Fault, expected: Expected, *, last: bool) -> str:
+        parts = []
+        for channel in expected.channels:
+            found = fault.delivery(expected, channel)
+            name = say(CHANNELS, channel, self._language)
+            parts.append(f"{name} {seconds(found.seconds)}" if found else f"[red]{name} ✗[/]")
+        lines = ["  ".join(parts[at : at + 2]) for at in range(0, len(parts), 2)]
+        if last and fault.held_back:
             held = Text(
                 f"另合并 {fault.held_back} 条相同告警", f"{fault.held_back} of the same held back"
             )

@@ -15,14 +15,14 @@ from ddcolor_operations.report.spans import total_s, waterfall
 from tests.support import runs
 
 
-def printed(language: str, folder: Path, *, lost: bool = False) -> str:
+def printed(language: str, folder: Path, *, lost: bool = False, width: int = 130) -> str:
     """Return everything that is printed about a run."""
     run = runs.run(folder)
     if lost:
         broken = runs.fault("lost", ("decode_failed", 2), arrived=False)
         run = runs.run(folder, faults=(broken,))
     stream = io.StringIO()
-    display = Display(Console(file=stream, width=130, force_terminal=False), language)
+    display = Display(Console(file=stream, width=width, force_terminal=False), language)
     display.photos(run)
     display.faults(run)
     display.messages(run)
@@ -86,3 +86,13 @@ def test_a_trace_of_no_length_can_be_drawn() -> None:
     (row,) = waterfall([runs.span("a", None, "x", 0.0, 0.0)])
 
     assert "━" in bar(row, 0.0)
+
+
+def test_a_narrow_terminal_breaks_no_number_from_its_channel(tmp_path: Path) -> None:
+    """At 80 columns a channel and its seconds stay together, and names of spans stay whole."""
+    text = printed("en", tmp_path, width=80)
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("WeCom 2.4 s  DingTalk 2.7 s") == 6
+    assert "node DDColor_Colorize " in text
+    assert "out_of_memory" in text
