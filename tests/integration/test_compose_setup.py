@@ -1,4 +1,4 @@
-"""The container stack's set-up, in full, against a real Elasticsearch with security on."""
+"""The container stack's set-up, in full, against a real Elasticsearch with security and TLS on."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from ddcolor_operations.compose.certificates import AUTHORITY, ensure_certificates
 from ddcolor_operations.compose.cli import compose
 from ddcolor_operations.compose.roles import API_KEYS, OPERATOR_ROLE
 from ddcolor_operations.compose.secret_files import ensure_secrets
@@ -57,9 +58,18 @@ class Stack:
         """Return the file of a part's API key."""
         return self.folder / "keys" / part / KEY_FILE
 
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients have to trust."""
+        return self.folder / "tls" / AUTHORITY
+
+    def connect(self, **credentials: Any) -> Elasticsearch:
+        """Connect as somebody."""
+        return connect(self.elasticsearch.url, ca_certs=self.authority, **credentials)
+
     def with_key(self, part: str) -> Elasticsearch:
         """Connect as a part."""
-        return connect(self.elasticsearch.url, api_key=self.key_file(part).read_text())
+        return self.connect(api_key=self.key_file(part).read_text())
 
     def set_up(self) -> str:
         """Run the set-up as its container does and return what it says."""
@@ -68,6 +78,7 @@ class Stack:
             ["setup"],
             env={
                 "ELASTICSEARCH_URL": self.elasticsearch.url,
+                "ELASTICSEARCH_CA": str(self.authority),
                 "DDCOLOR_SECRETS": str(self.secrets),
                 "DDCOLOR_KEYS": str(self.folder / "keys"),
             },
@@ -100,8 +111,14 @@ def stack() -> Iterator[Stack]:
     for part in API_KEYS:
         (folder / "keys" / part).mkdir(parents=True)
     password = (folder / "secrets" / "elastic_password").read_text()
-    elasticsearch = SecuredElasticsearch(folder, password)
-    client = connect(elasticsearch.url, username="elastic", password=password)
+    ensure_certificates(folder / "tls")
+    elasticsearch = SecuredElasticsearch(folder, password, folder / "tls")
+    client = connect(
+        elasticsearch.url,
+        username="elastic",
+        password=password,
+        ca_certs=folder / "tls" / AUTHORITY,
+    )
     running = Stack(elasticsearch, folder, client, "")
     try:
         elasticsearch.process.start()
@@ -141,14 +158,14 @@ def test_key_files_are_private(stack: Stack) -> None:
 )
 def test_users_have_the_passwords_of_their_files(stack: Stack, user: str, secret: str) -> None:
     """Kibana and the operator log in with the values of the secret files."""
-    with connect(stack.elasticsearch.url, username=user, password=stack.secret(secret)) as client:
+    with stack.connect(username=user, password=stack.secret(secret)) as client:
         assert client.security.authenticate()["username"] == user
 
 
 def test_the_operator_reads_and_cannot_write(stack: Stack) -> None:
     """A person sees the documents; changing one is refused."""
     password = stack.secret("operator_password")
-    with connect(stack.elasticsearch.url, username=OPERATOR_USER, password=password) as client:
+    with stack.connect(username=OPERATOR_USER, password=password) as client:
         client.search(index="logs-ddcolor.otel-*", allow_no_indices=True)
         with pytest.raises(ApiError, match="security_exception"):
             client.index(index=LOG_STREAM, document={"@timestamp": 0}, op_type="create")
@@ -161,7 +178,7 @@ def test_a_lost_key_is_replaced_and_the_earlier_one_ends(stack: Stack) -> None:
     assert "API key dashboards: set" in stack.set_up()
     assert stack.key_file("dashboards").read_text() != lost
     with (
-        connect(stack.elasticsearch.url, api_key=lost) as client,
+        stack.connect(api_key=lost) as client,
         pytest.raises(ApiError, match="401"),
     ):
         client.security.authenticate()
@@ -183,19 +200,23 @@ def test_a_key_of_another_role_is_brought_up_to_date(stack: Stack) -> None:
 def test_the_gateway_writes_with_its_key_and_can_do_nothing_else(
     stack: Stack, tmp_path: Path
 ) -> None:
-    """The gateway with the overlay delivers a span; the key reads and deletes nothing."""
+    """The gateway with the overlays delivers a span; the key reads and deletes nothing."""
     grpc, health = free_ports(2)
     name = f"through the gateway {secrets.token_hex(8)}"
     configs = project_root() / "collector"
     environment = gateway_environment(
         otlp_grpc_port=grpc, health_port=health, elasticsearch_url=stack.elasticsearch.url
-    ) | {"ELASTICSEARCH_API_KEY_FILE": str(stack.key_file("gateway"))}
+    ) | {
+        "ELASTICSEARCH_API_KEY_FILE": str(stack.key_file("gateway")),
+        "ELASTICSEARCH_CA": str(stack.authority),
+    }
     gateway = Process(
         lambda: collector_launch(
             collectors.ensure(print).gateway,
             configs / "gateway.yaml",
             environment,
             *("--config", str(configs / "gateway.secured.yaml")),
+            *("--config", str(configs / "gateway.tls.yaml")),
         ),
         tmp_path / "gateway.out",
     )
@@ -223,6 +244,8 @@ def test_elastalert_runs_every_rule_with_its_key(
 ) -> None:
     """With its key ElastAlert2 makes its indices, runs all rules and complains of nothing."""
     monkeypatch.setenv("ES_API_KEY_FILE", str(stack.key_file("elastalert")))
+    monkeypatch.setenv("ES_USE_SSL", "True")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stack.authority))
     sink = AlertSink()
     sink.start()
     alerting = Alerting(stack.elasticsearch.url, sink, tmp_path)

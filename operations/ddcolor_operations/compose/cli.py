@@ -43,6 +43,24 @@ def secrets_(*, folder: Path | None, env_file: Path | None) -> None:
 
 
 @compose.command()
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", "names", multiple=True, help="Another host name of this machine.")
+def certificates(*, folder: Path | None, names: tuple[str, ...]) -> None:
+    """Make an authority and certificates for compose/tls.yml, where they are not there yet."""
+    from ddcolor_operations.compose.certificates import ensure_certificates
+
+    folder = folder or project_root() / ".secrets" / "tls"
+    try:
+        made = ensure_certificates(folder, names)
+    except SecretFileError as error:
+        raise click.ClickException(str(error)) from error
+    for name in made:
+        click.echo(f"Wrote {folder / name}")
+    if not made:
+        click.echo(f"Nothing to do: {folder} has every certificate.")
+
+
+@compose.command()
 @click.option("--elasticsearch", "url", envvar="ELASTICSEARCH_URL", required=True)
 @click.option("--ca", type=_FILE, envvar="ELASTICSEARCH_CA", help="Authority of an https address.")
 @click.option("--secrets", "secrets_folder", type=_FOLDER, envvar="DDCOLOR_SECRETS", required=True)

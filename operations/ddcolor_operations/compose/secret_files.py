@@ -53,7 +53,7 @@ def ensure_secrets(folder: Path) -> list[str]:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _hand_over(folder, 0o700)
+        hand_over(folder, 0o700)
         made = [name for name in RANDOM if _ensure_random(folder / name)]
         text = kibana_settings(
             _read(folder / "kibana_system_password"), _read(folder / "kibana_encryption_key")
@@ -62,7 +62,7 @@ def ensure_secrets(folder: Path) -> list[str]:
             _write(folder / KIBANA, text)
             made.append(KIBANA)
         for name in (*RANDOM, KIBANA):
-            _hand_over(folder / name, 0o600)
+            hand_over(folder / name, 0o600)
     except OSError as error:
         raise SecretFileError(f"{error.filename or folder}: {error.strerror}.") from error
     return made
@@ -92,6 +92,13 @@ def ensure_user(env_file: Path) -> str | None:
     except OSError as error:
         raise SecretFileError(f"{env_file}: {error.strerror}.") from error
     return wanted
+
+
+def hand_over(path: Path, mode: int) -> None:
+    """Give ``path`` this mode and, from root, to the user as whom the containers run."""
+    path.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(path, _DEFAULT_USER, _DEFAULT_USER)
 
 
 def kibana_settings(password: str, key: str) -> str:
@@ -132,12 +139,6 @@ def _write(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     part.replace(path)
-
-
-def _hand_over(path: Path, mode: int) -> None:
-    path.chmod(mode)
-    if os.geteuid() == 0:
-        os.chown(path, _DEFAULT_USER, _DEFAULT_USER)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
