@@ -10,6 +10,8 @@ from tests.support.service import ADMIN_TOKEN, Harness, encoded, workflow
 
 NAME = "grandma-in-hangzhou-1952.png"
 
+_CHECKOUT = str(Path(__file__).parents[3])
+
 
 async def test_no_names_paths_addresses_tokens(service: Harness, tmp_path: Path) -> None:
     """After good, bad and failing work the logs and spans hold no name, path, address or token."""
@@ -30,7 +32,7 @@ async def test_no_names_paths_addresses_tokens(service: Harness, tmp_path: Path)
         for span in service.spans.get_finished_spans()
     ]
     text = service.log_file.read_text() + "".join(spans)
-    for private in ("grandma", str(tmp_path), "127.0.0.1", ADMIN_TOKEN, "wrong-token", "/work/"):
+    for private in ("grandma", str(tmp_path), "127.0.0.1", ADMIN_TOKEN, "wrong-token", _CHECKOUT):
         assert private not in text, private
 
 
