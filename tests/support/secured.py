@@ -68,18 +68,17 @@ def _switch_security_on(file: Path) -> None:
 def _write_keystore(home: elasticsearch.ElasticsearchHome, config: Path, password: str) -> None:
     """Do what the image's entrypoint does with ELASTIC_PASSWORD_FILE."""
     (config / "elasticsearch.keystore").unlink(missing_ok=True)
-    tool = [
-        *(str(home.java), "-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
-        *("-Dcli.name=keystore", "-Dcli.libs=lib/tools/keystore-cli"),
-        *(f"-Des.path.home={home.home}", f"-Des.path.conf={config}"),
-        *("-cp", f"{home.home}/lib/*:{home.home}/lib/cli-launcher/*"),
-        "org.elasticsearch.launcher.CliToolLauncher",
-    ]
-    for arguments, given in ((["create"], ""), (["add", "-x", "bootstrap.password"], password)):
-        subprocess.run(
-            [*tool, *arguments],
-            input=given.encode(),
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+    subprocess.run(
+        [
+            *(str(home.java), "-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+            *("-Dcli.name=keystore", "-Dcli.libs=lib/tools/keystore-cli"),
+            *(f"-Des.path.home={home.home}", f"-Des.path.conf={config}"),
+            *("-cp", f"{home.home}/lib/*:{home.home}/lib/cli-launcher/*"),
+            "org.elasticsearch.launcher.CliToolLauncher",
+            *("add", "--force", "--stdin", "bootstrap.password"),
+        ],
+        input=password.encode(),
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
