@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ddcolor_operations.cli import cli
 from ddcolor_operations.dashboards.check_lens import check_fields
 from ddcolor_operations.dashboards.check_objects import Problem
 from ddcolor_operations.dashboards.fields import Fields, declared, mapped
@@ -100,6 +102,14 @@ def test_declared_fields_are_those_of_elasticsearch(
             if offline[name].kibana_type != online[name].kibana_type
         }
         assert differing == {}
+
+
+def test_the_command_runs_every_panel(pipeline: Pipeline, times: TimeRange) -> None:
+    """The command's check passes on an Elasticsearch with data, and says that it ran."""
+    arguments = ["dashboards", "check", "--elasticsearch", pipeline.url, "--since", "30m"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "panels run, 0 problems" in result.output
 
 
 def test_the_waterfall_places_spans_after_their_start(

@@ -16,7 +16,7 @@ from comfyui_telemetry import Telemetry, configure, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_operations.notifier.events import AlertLog
 from tests.support.alerts import make_alert, make_item
-from tests.support.elastic import Pipeline, log_line
+from tests.support.elastic import Pipeline, eventually, log_line
 
 _LIMIT_S = 0.2
 _CHECKPOINTS = {
@@ -36,10 +36,10 @@ class FaultError(Exception):
 def tell(pipeline: Pipeline) -> None:
     """Let service, notifier, supervisor and alerting say what a demo run makes them say."""
     with _telemetry(pipeline, "ddcolor-service") as telemetry:
-        beaten = threading.Event()
         _serve(telemetry)
-        # One heartbeat of the service: its watch thread looks once a second.
-        beaten.wait(2.5)
+        lines = telemetry.settings.log_file
+        assert lines is not None
+        eventually(lambda: lines.exists() and semconv.EVENT_SERVICE_HEARTBEAT in lines.read_text())
     with _telemetry(pipeline, "ddcolor-notifier") as telemetry:
         _notify(AlertLog(telemetry.logger("ddcolor_operations.notifier")))
     with _telemetry(pipeline, "ddcolor-stack") as telemetry:

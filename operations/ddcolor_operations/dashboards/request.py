@@ -78,6 +78,8 @@ def rows(layer: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Row]:
     """Return the table of the answer: a row for each innermost bucket, by column ids."""
     columns = layer["columns"]
     order, asked, numbers = _plan(layer)
+    if answer["_shards"]["total"] == 0:
+        return []  # no index of that name is there yet, and so no aggregation either
     whole = {"doc_count": answer["hits"]["total"]["value"], **answer.get("aggregations", {})}
     table = [
         {**keys, **{name: _read(bucket, numbers[name], columns[name]) for name in asked}}

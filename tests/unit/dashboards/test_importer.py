@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from ddcolor_operations.cli import cli
 from ddcolor_operations.dashboards.importer import ImportFailedError, Kibana, import_objects
+from ddcolor_operations.dashboards.saved_objects import BUILT
 from tests.support.elastic import free_ports
 from tests.support.scripted_http import ScriptedServer, scripted_server
 
@@ -90,13 +91,14 @@ def test_the_command_imports_the_built_file(kibana: ScriptedServer) -> None:
     """A refusal ends the command with 1 and says how many objects were taken."""
     result = CliRunner().invoke(cli, ["dashboards", "import", "--kibana", kibana.url])
     assert result.exit_code == 1
-    assert "took 2 of 14 objects" in result.output
+    assert f"took 2 of {len(BUILT.read_bytes().splitlines())} objects" in result.output
 
 
 def test_the_offline_check_of_the_command_passes() -> None:
     """What is kept in the project passes its own check."""
     result = CliRunner().invoke(cli, ["dashboards", "check"])
-    assert (result.exit_code, result.output) == (0, "14 objects, 0 problems\n")
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith("objects, 0 problems\n")
 
 
 def test_a_time_that_is_none_is_refused() -> None:

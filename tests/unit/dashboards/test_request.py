@@ -33,6 +33,14 @@ def terms(order_by: dict[str, Any], **params: Any) -> dict[str, Any]:
     return column("terms", sourceField="kind", params=params)
 
 
+def answered(
+    total: int, aggregations: dict[str, Any] | None = None, *, shards: int = 1
+) -> dict[str, Any]:
+    """Return the answer to a search that found ``total`` documents."""
+    found: dict[str, Any] = {"hits": {"total": {"value": total}}, "_shards": {"total": shards}}
+    return {**found, "aggregations": aggregations} if aggregations else found
+
+
 def test_a_request_is_as_kibana_sends_it() -> None:
     """Series hold the bars; both have Kibana's parameters, and the value stands at each level."""
     body = search_body(
@@ -100,11 +108,16 @@ def test_answers_become_rows_with_formulas() -> None:
         {"key": "a", "doc_count": 4, "2-bucket": {"doc_count": 1}},
         {"key": "b", "doc_count": 0, "2-bucket": {"doc_count": 0}},
     ]
-    answer = {"hits": {"total": {"value": 4}}, "aggregations": {"0": {"buckets": buckets}}}
-    table = rows(found, answer)
+    table = rows(found, answered(4, {"0": {"buckets": buckets}}))
     assert [row["kind"] for row in table] == ["a", "b"]
     assert [row["all"] for row in table] == [4, 4]
     assert [row["shown"] for row in table] == [0.25, None]
+
+
+def test_an_answer_without_any_index_has_no_rows() -> None:
+    """Before the first document there is no index, and the answer has no aggregations."""
+    found = layer(kind=terms({"type": "alphabetical"}), most=column("max", sourceField="x"))
+    assert rows(found, answered(0, shards=0)) == []
 
 
 @pytest.mark.parametrize(
@@ -120,7 +133,7 @@ def test_arithmetic(name: str, expected: float) -> None:
             params={"tinymathAst": {"name": name, "args": ["count", 2]}},
         ),
     )
-    assert rows(found, {"hits": {"total": {"value": 3}}})[0]["value"] == expected
+    assert rows(found, answered(3))[0]["value"] == expected
 
 
 def test_every_panel_of_the_project_has_a_request() -> None:
