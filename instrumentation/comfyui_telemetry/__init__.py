@@ -21,6 +21,7 @@ from . import catalogue, semconv
 from ._classify import classify
 from ._configure import Telemetry, configure
 from ._redaction import redact
+from ._told import ToldError
 from ._version import __version__
 from .propagation import extract_context, inject_context
 from .recorder import NodeRecord, PromptRecord, Recorder
@@ -30,6 +31,7 @@ __all__ = [
     "PromptRecord",
     "Recorder",
     "Telemetry",
+    "ToldError",
     "__version__",
     "catalogue",
     "classify",

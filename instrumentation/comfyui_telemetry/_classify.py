@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 
+from ._told import ToldError
 from .catalogue import CATALOGUE
 
 DEFAULT_KIND = "execution_error"
@@ -78,10 +79,15 @@ def _told(error: BaseException) -> str | None:
 
 
 def _by_class(error: BaseException) -> str | None:
+    return next((_BY_CLASS[name] for name in _class_names(error) if name in _BY_CLASS), None)
+
+
+def _class_names(error: BaseException) -> Iterator[str]:
+    """Yield the names, without modules, of the classes that an error is of."""
+    if isinstance(error, ToldError):
+        yield error.error_type.rpartition(".")[2]
     for base in type(error).__mro__:
-        if base.__name__ in _BY_CLASS:
-            return _BY_CLASS[base.__name__]
-    return None
+        yield base.__name__
 
 
 def _by_file(error: BaseException) -> str | None:
@@ -124,4 +130,4 @@ def is_interrupt(exception: BaseException) -> bool:
     """Say whether a person or a shutdown stopped the work: that is never a fault."""
     if not isinstance(exception, Exception):
         return True
-    return any(base.__name__ == "InterruptProcessingException" for base in type(exception).__mro__)
+    return "InterruptProcessingException" in _class_names(exception)

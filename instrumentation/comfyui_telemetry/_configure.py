@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import time
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,16 @@ class Telemetry:
         if found is None:
             found = self._loggers[name] = make_logger(self._stream, name)
         return found
+
+    def add_log_filter(self, wanted: Callable[[logging.LogRecord], bool]) -> None:
+        """Pass only those records of stdlib logging for which ``wanted`` is true."""
+        if self._joined is not None:
+            self._joined.add_filter(wanted)
+
+    def remove_log_filter(self, wanted: Callable[[logging.LogRecord], bool]) -> None:
+        """Undo :meth:`add_log_filter`."""
+        if self._joined is not None:
+            self._joined.remove_filter(wanted)
 
     @staticmethod
     def trace_id_of_current() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 
 from . import semconv
+from ._told import ToldError
 from ._values import ATTRIBUTE_CHARS, STACK_TRACE_CHARS, clean
 
 _FRAMES = 60
@@ -44,8 +45,20 @@ def stack_trace_of(error: BaseException) -> str:
 
 def describe(error: BaseException) -> dict[str, str]:
     """Return the three ``error.*`` attributes of an exception."""
+    if isinstance(error, ToldError):
+        return _described_as_told(error)
     return {
         semconv.ERROR_TYPE: qualified_name(type(error)),
         semconv.ERROR_MESSAGE: message_of(error),
         semconv.ERROR_STACK_TRACE: stack_trace_of(error),
     }
+
+
+def _described_as_told(error: ToldError) -> dict[str, str]:
+    described = {
+        semconv.ERROR_TYPE: clean(error.error_type),
+        semconv.ERROR_MESSAGE: message_of(error),
+    }
+    if error.stack_trace:
+        described[semconv.ERROR_STACK_TRACE] = clean(error.stack_trace, STACK_TRACE_CHARS)
+    return described

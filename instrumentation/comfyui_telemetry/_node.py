@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 
 from . import semconv
 from ._classify import classify, is_interrupt
-from ._errors import describe, qualified_name
+from ._errors import describe
 from ._kit import Kit, kind_of
 from ._losses import Losses, guarded
 from ._stream import SCOPE
@@ -36,8 +36,11 @@ class NodeRecord:
     __slots__ = (
         "_attributes",
         "_ended",
+        "_given_up",
         "_interrupted",
+        "_is_cached",
         "_kit",
+        "_paused_at",
         "_prompt",
         "_scope",
         "_scope_token",
@@ -76,6 +79,9 @@ class NodeRecord:
         }
         self._attributes: dict[str, Any] = {}
         self._interrupted = False
+        self._is_cached = False
+        self._given_up = ""
+        self._paused_at: float | None = None
         self._ended = False
         self._span: trace.Span = trace.INVALID_SPAN
         self._span_context = trace.INVALID_SPAN_CONTEXT
@@ -88,7 +94,7 @@ class NodeRecord:
         self.slow_at = self.started + kit.time_limit_s
 
     def __enter__(self) -> NodeRecord:
-        self._begin()
+        self.begin()
         return self
 
     def __exit__(
@@ -97,8 +103,45 @@ class NodeRecord:
         error: BaseException | None,
         stack: TracebackType | None,
     ) -> None:
+        self.end(error)
+
+    def begin(self) -> None:
+        """Start the node; its span is current from here on. Where no block can be used."""
+        self._begin()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the node in the context that :meth:`begin` or :meth:`resume` was called in."""
         self._end(error)
         self._leave()
+
+    @guarded
+    def suspend(self, *, waits: bool) -> None:
+        """Let other nodes run before this one goes on; its span is no longer current.
+
+        With ``waits`` it needs them (lazy inputs, the nodes it was expanded into): the time until
+        :meth:`resume` is theirs, not its own, and cannot make it slow. Without, it works on.
+        """
+        self._leave()
+        if waits and self._paused_at is None:
+            self._kit.watch.remove(self)
+            self._paused_at = time.monotonic()
+
+    @guarded
+    def resume(self) -> None:
+        """Go on after :meth:`suspend`; the span is current again."""
+        if self._paused_at is not None:
+            waited_s = time.monotonic() - self._paused_at
+            self._paused_at = None
+            self.started += waited_s
+            self.next_beat += waited_s
+            self.slow_at += waited_s
+            self._kit.watch.add(self)
+        self._enter()
+
+    @property
+    def waits(self) -> bool:
+        """Say whether the node waits for others."""
+        return self._paused_at is not None
 
     def set(self, **attributes: Any) -> None:
         """Put attributes on the span and on the record of the node's end."""
@@ -107,6 +150,28 @@ class NodeRecord:
     def interrupted(self) -> None:
         """Mark the node as stopped by a person: that is no fault."""
         self._interrupted = True
+
+    def cached(self) -> None:
+        """Mark the node as one whose result turned out to be in the cache."""
+        self._is_cached = True
+
+    def given_up(self, outcome: str) -> None:
+        """Mark the node ``skipped`` or ``interrupted`` because its prompt ended before it did.
+
+        Not as :meth:`interrupted`, this says nothing about the prompt.
+        """
+        self._given_up = outcome
+
+    @guarded
+    def output_damaged(self, reason: str) -> None:
+        """Record that a picture which this node saved is damaged; also after the node's end."""
+        kind = CATALOGUE["output_damaged"]
+        self._emit(
+            "error",
+            f"{kind.keyword}: node {self.class_type} ({self.node_id}): {reason}",
+            {semconv.ERROR_KIND: kind.name, semconv.ERROR_LEVEL: int(kind.level)},
+            semconv.EVENT_OUTPUT_DAMAGED,
+        )
 
     @guarded
     def _begin(self) -> None:
@@ -123,8 +188,7 @@ class NodeRecord:
         self._span = span
         self._span_context = span.get_span_context()
         self.context = trace.set_span_in_context(span, parent)
-        self._token = otel_context.attach(self.context)
-        self._scope_token = SCOPE.set(self._scope)
+        self._enter()
         self._prompt.opened(self)
         self._emit(
             "info",
@@ -134,6 +198,11 @@ class NodeRecord:
             now,
         )
         self._kit.watch.add(self)
+
+    def _enter(self) -> None:
+        if self.context is not None:
+            self._token = otel_context.attach(self.context)
+            self._scope_token = SCOPE.set(self._scope)
 
     @guarded
     def _leave(self) -> None:
@@ -147,7 +216,7 @@ class NodeRecord:
     @guarded
     def _end(self, error: BaseException | None) -> None:
         now = time.time_ns()
-        ran_s = time.monotonic() - self.started
+        ran_s = (self._paused_at or time.monotonic()) - self.started
         self._ended = True
         self._kit.watch.remove(self)
         self._prompt.closed(self)
@@ -158,10 +227,16 @@ class NodeRecord:
             outcome, level = "interrupted", "info"
             message = f"Node {self.class_type} ({self.node_id}) interrupted after {ran_s:.2f} s"
             self._prompt.interrupted()
+        elif self._given_up:
+            outcome, level = self._given_up, "info"
+            message = f"Node {self.class_type} ({self.node_id}) {outcome}: its prompt has ended"
         elif error is not None:
             outcome, level = "failed", "error"
             message = self._failure(error, attributes)
-            measured[semconv.ERROR_TYPE] = qualified_name(type(error))
+            measured[semconv.ERROR_TYPE] = str(attributes[semconv.ERROR_TYPE])
+        elif self._is_cached:
+            outcome, level = "cached", "info"
+            message = f"Node {self.class_type} ({self.node_id}) taken from the cache"
         else:
             outcome, level = "executed", "info"
             message = f"Node {self.class_type} ({self.node_id}) finished in {ran_s:.2f} s"
@@ -178,6 +253,9 @@ class NodeRecord:
             attributes[semconv.ERROR_STACK_TRACE] = stack
         self._emit(level, message, attributes, semconv.EVENT_NODE_FINISHED, now)
         note = self._kit.instruments.note
+        if outcome == "cached":
+            note(semconv.METRIC_CACHE_HITS, 1, {semconv.NODE_CLASS_TYPE: self.class_type})
+            return
         note(semconv.METRIC_NODE_DURATION, ran_s, measured)
         if semconv.MODEL_LOAD_DURATION in attributes:
             note(semconv.METRIC_MODEL_LOADS, 1, {semconv.NODE_CLASS_TYPE: self.class_type})

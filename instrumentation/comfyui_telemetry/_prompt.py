@@ -59,6 +59,7 @@ class PromptRecord:
         self._said_at = 0.0
         self._is_said = False
         self._started = time.monotonic()
+        self._began_ns: int | None = None
 
     @property
     def trace_id(self) -> str:
@@ -66,7 +67,8 @@ class PromptRecord:
         return format(self._span.get_span_context().trace_id, "032x")
 
     def __enter__(self) -> PromptRecord:
-        self._begin()
+        self._begin(None)
+        self._enter()
         return self
 
     def __exit__(
@@ -75,8 +77,22 @@ class PromptRecord:
         error: BaseException | None,
         stack: TracebackType | None,
     ) -> None:
-        self._end(error)
+        self._end(error, None)
         self._leave()
+
+    def begin(self, at_ns: int | None = None) -> None:
+        """Start the prompt without making its span current: for one that runs elsewhere.
+
+        ``at_ns`` is when that was, in nanoseconds since the epoch; by default now.
+        """
+        self._begin(at_ns)
+
+    def end(self, error: BaseException | None = None, at_ns: int | None = None) -> None:
+        """End a prompt of :meth:`begin`; ``error`` is why it failed, if no node's record says so.
+
+        Its duration is the time between the two ``at_ns`` where both are told.
+        """
+        self._end(error, at_ns)
 
     def node(self, node_id: str, class_type: str, parent_node_id: str | None = None) -> NodeRecord:
         """Return the record of a node that is about to execute, to be used as a context manager.
@@ -155,8 +171,9 @@ class PromptRecord:
         self.failed(kind.name, node_id, class_type)
 
     @guarded
-    def _begin(self) -> None:
-        now = time.time_ns()
+    def _begin(self, at_ns: int | None) -> None:
+        now = time.time_ns() if at_ns is None else at_ns
+        self._began_ns = at_ns
         attributes = {name: attribute(value) for name, value in self._told.items()}
         self._attributes = {name: value for name, value in attributes.items() if value is not None}
         parent: Context | None = None
@@ -177,9 +194,13 @@ class PromptRecord:
         )
         self._span = span
         self._context = trace.set_span_in_context(span, parent)
-        self._token = otel_context.attach(self._context)
-        self._scope_token = SCOPE.set(self._scope)
         self._emit("info", "Prompt started", self._attributes, semconv.EVENT_PROMPT_STARTED, now)
+
+    @guarded
+    def _enter(self) -> None:
+        if self._context is not None:
+            self._token = otel_context.attach(self._context)
+            self._scope_token = SCOPE.set(self._scope)
 
     @guarded
     def _leave(self) -> None:
@@ -191,9 +212,11 @@ class PromptRecord:
             SCOPE.reset(token)
 
     @guarded
-    def _end(self, error: BaseException | None) -> None:
-        now = time.time_ns()
+    def _end(self, error: BaseException | None, at_ns: int | None) -> None:
+        now = time.time_ns() if at_ns is None else at_ns
         ran_s = time.monotonic() - self._started
+        if at_ns is not None and self._began_ns is not None:
+            ran_s = max(0.0, (at_ns - self._began_ns) / 1e9)
         attributes: dict[str, Any] = dict(self._attributes)
         attributes[semconv.PROMPT_DURATION] = ran_s
         if error is not None and is_interrupt(error):
@@ -224,9 +247,9 @@ class PromptRecord:
         """Add what is known of the failure and return the message of the prompt's end."""
         node_id, class_type = self._failed_node
         reason = ""
-        if self._kind is None and error is not None:
-            # No node said it: the executor itself failed.
-            self._kind = kind_of(classify(error), self.losses)
+        if not self._is_said and error is not None:
+            # No node said it: the executor itself failed, or its nodes cannot be seen.
+            self._kind = self._kind or kind_of(classify(error), self.losses)
             described = describe(error)
             attributes.update(described)
             reason = short_reason(described)

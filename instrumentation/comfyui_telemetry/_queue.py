@@ -29,6 +29,11 @@ class QueuedPrompts:
         """Return how many prompts wait, as far as was told."""
         return self._depth
 
+    def count(self, depth: int) -> None:
+        """Take the depth of the queue that its server counted."""
+        with self._lock:
+            self._depth = depth
+
     def add(self, prompt_id: str, context: Context, since: int, depth: int) -> None:
         """Remember a prompt, and the depth of the queue that its server counted."""
         with self._lock:

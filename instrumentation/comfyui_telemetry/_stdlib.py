@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +29,7 @@ class _Handler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         # Without the handler's lock: the stream is thread-safe.
-        if record.name.startswith(_OWN_LOGGERS):
+        if record.name.startswith(_OWN_LOGGERS) or not self.filter(record):
             return False
         self.emit(record)
         return True
@@ -79,6 +80,14 @@ class Joined:
         self._thread_hook = self._uncaught_in_thread
         sys.excepthook = self._hook
         threading.excepthook = self._thread_hook
+
+    def add_filter(self, wanted: Callable[[logging.LogRecord], bool]) -> None:
+        """Pass only stdlib records for which ``wanted`` is true."""
+        self._handler.addFilter(wanted)
+
+    def remove_filter(self, wanted: Callable[[logging.LogRecord], bool]) -> None:
+        """Undo :meth:`add_filter`."""
+        self._handler.removeFilter(wanted)
 
     def leave(self) -> None:
         """Take the hooks out."""

@@ -52,6 +52,11 @@ class Recorder:
         )
 
     @guarded
+    def queue_depth(self, number_waiting: int) -> None:
+        """Note how many prompts wait after some left the queue without being run."""
+        self._queue.count(number_waiting)
+
+    @guarded
     def prompt_rejected(
         self,
         *,
@@ -100,13 +105,14 @@ class Recorder:
         self,
         prompt_id: str,
         *,
-        node_count: int,
+        node_count: int | None,
         workflow: str | None = None,
         scenario: str | None = None,
     ) -> PromptRecord:
         """Return the record of a prompt that is about to run, to be used as a context manager.
 
-        Its parent is the context of :meth:`prompt_queued`, else the current one.
+        Its parent is the context of :meth:`prompt_queued`, else the current one. ``node_count`` is
+        None where the graph cannot be seen.
         """
         told = {
             semconv.PROMPT_NODE_COUNT: node_count,

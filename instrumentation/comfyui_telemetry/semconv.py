@@ -152,6 +152,10 @@ NODE_OUTCOME = _attribute(
 NODE_DURATION = _attribute(
     "comfyui.node.duration_s", "double", "Time the node has run (so far).", 3.9, unit="s"
 )
+HOOK_NAME = _attribute("comfyui.hook.name", "string", "Hook of the ComfyUI pack.", "nodes")
+HOOK_TARGET = _attribute(
+    "comfyui.hook.target", "string", "What the hook sits on in ComfyUI.", "execution.execute"
+)
 ERROR_KIND = _attribute(
     "comfyui.error.kind", "string", "Kind of the fault in the error catalogue.", "out_of_memory"
 )
@@ -251,6 +255,17 @@ EVENT_NODE_STARTED = _event("comfyui.node.started", "A node began to execute.")
 EVENT_NODE_RUNNING = _event("comfyui.node.running", "A node is still executing (heartbeat).")
 EVENT_NODE_SLOW = _event("comfyui.node.slow", "A node has run longer than its time limit.")
 EVENT_NODE_FINISHED = _event("comfyui.node.finished", "A node ended; see its outcome.")
+EVENT_OUTPUT_DAMAGED = _event("comfyui.output.damaged", "A saved picture is damaged.")
+EVENT_OUTPUT_IGNORED = _event(
+    "comfyui.output.ignored", "A prompt runs without an output that failed validation."
+)
+EVENT_PROMPT_STALLED = _event(
+    "comfyui.prompt.stalled", "A prompt makes no progress; every source agrees."
+)
+EVENT_SERVICE_UNREACHABLE = _event("comfyui.service.unreachable", "The service does not answer.")
+EVENT_HOOK_INSTALLED = _event("comfyui.hook.installed", "A hook in ComfyUI is active.")
+EVENT_HOOK_MISSING = _event("comfyui.hook.missing", "A hook in ComfyUI could not be placed.")
+EVENT_HOOK_REMOVED = _event("comfyui.hook.removed", "A hook was taken out of ComfyUI.")
 EVENT_MODEL_LOADED = _event("ddcolor.model.loaded", "A checkpoint was loaded.")
 EVENT_SIZE_ADVICE = _event("ddcolor.size.advice", "A size lies outside the advice.")
 EVENT_TELEMETRY_DEGRADED = _event("comfyui.telemetry.degraded", "Telemetry is lost or limited.")
