@@ -106,8 +106,9 @@ def _agent(config: StackConfig) -> Part:
         ),
     )
     ready = http_ok(config.url("agent_health"))
-    # It needs nobody: what it cannot deliver yet waits in its queue on disk.
-    return Part("agent", _AGENT_VERSION, config.port("agent"), launch, ready)
+    # What it cannot deliver waits in its queue on disk, so it could start first; but each failed
+    # attempt to connect makes gRPC wait longer (up to two minutes) before the next.
+    return Part("agent", _AGENT_VERSION, config.port("agent"), launch, ready, ("gateway",))
 
 
 def _notifier(config: StackConfig) -> Part:
@@ -179,7 +180,6 @@ def _service(config: StackConfig) -> Part:
         config.port("service"),
         launch,
         ready,
-        ("agent",),
         stop_timeout_s=40,
     )
 
