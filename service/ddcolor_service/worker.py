@@ -128,7 +128,7 @@ class Worker:
             self._job, self._cancel = None, None
         self._queue.done(job, result, requeue=requeue)
         if job.client_id is not None:
-            data = {"node": None, "display_node": None, "prompt_id": job.prompt_id}
+            data = {"node": None, "prompt_id": job.prompt_id}
             self._publish("executing", data, job.client_id)
 
     def _do_free(self) -> None:
