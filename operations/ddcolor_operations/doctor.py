@@ -117,6 +117,20 @@ _NEEDS: tuple[tuple[str, str, Callable[[], str | None], str, bool], ...] = (
         True,
     ),
     (
+        "OpenSSL",
+        "certificates of the container stack, and tests",
+        _on_path("openssl"),
+        "apt-get install openssl",
+        False,
+    ),
+    (
+        "Node.js and npm",
+        "tests with JavaScript clients only",
+        _on_path("npm"),
+        "apt-get install nodejs npm",
+        False,
+    ),
+    (
         "Chromium",
         "browser tests only",
         _on_path("chromium"),

@@ -33,6 +33,11 @@ def import_objects(kibana: Kibana, ndjson: bytes) -> int:
     sent = len(ndjson.splitlines())
     headers = {"kbn-xsrf": "ddcolor-obs"}
     if kibana.api_key:
+        # Sent as it is, it would be refused with an exception that quotes it.
+        if not kibana.api_key.isascii() or not kibana.api_key.isprintable():
+            raise ImportFailedError(
+                "The API key is not one line of plain text: put the key alone into its file."
+            )
         headers["Authorization"] = f"ApiKey {kibana.api_key}"
     where = f"{kibana.url.rstrip('/')}/api/saved_objects/_import"
     try:

@@ -38,6 +38,14 @@ def test_the_file_is_sent_whole(kibana: ScriptedServer) -> None:
     assert FILE in asked.body
 
 
+def test_a_key_that_cannot_be_sent_is_not_quoted(kibana: ScriptedServer) -> None:
+    """A key file with a second line is refused before it is sent, without its content."""
+    with pytest.raises(ImportFailedError, match="one line") as caught:
+        import_objects(Kibana(kibana.url, api_key="canary\nsecond"), FILE)
+    assert "canary" not in str(caught.value)
+    assert kibana.asked == []
+
+
 def test_a_space_is_part_of_the_address(kibana: ScriptedServer) -> None:
     """What is imported into a space is sent below it."""
     kibana.script(
