@@ -53,8 +53,8 @@ def classify(exception: BaseException) -> str:
     """Return the kind in the catalogue that ``exception`` belongs to.
 
     An attribute ``comfyui_error_kind`` on the exception decides; else its class, its text, the
-    module it was raised in, then the same for the exceptions it was raised from. If nothing is
-    known it is ``execution_error``.
+    module it was raised in, then the same for the exceptions it was raised from or while handling.
+    If nothing is known it is ``execution_error``.
     """
     for error in _chain(exception):
         for look in (_told, _by_class, _by_file, _by_text, _by_origin):
@@ -70,7 +70,8 @@ def _chain(exception: BaseException) -> Iterator[BaseException]:
         if error is None:
             return
         yield error
-        error = error.__cause__
+        # ComfyUI's reader of 2024-07 ended with "cannot access local variable" over the real error.
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _told(error: BaseException) -> str | None:

@@ -13,7 +13,7 @@ on is said in the log and left out; the others work on. No hook raises into Comf
 result, and each takes its own frame out of the tracebacks that pass through it (Python 3.11 on).
 """
 
+from ._start import start
 from .hooks import Hooks, install
-from .start import start
 
 __all__ = ["Hooks", "install", "start"]

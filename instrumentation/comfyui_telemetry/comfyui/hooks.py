@@ -28,7 +28,7 @@ class Hooks:
     """The hooks in this process's ComfyUI. Made by :func:`install`."""
 
     def __init__(self, telemetry: Telemetry, *, health_route: bool, output_check: str) -> None:
-        self._telemetry = telemetry
+        self.telemetry = telemetry
         self._log = telemetry.logger("comfyui_telemetry.comfyui")
         self._active: dict[str, tuple[Hook, str]] = {}
         self._missing: dict[str, str] = {}
@@ -74,8 +74,8 @@ class Hooks:
             )
         # Without a record of the prompt there is none of its nodes either: then lines must do.
         told = "prompts" in self._active
-        self._log_lines = LogLines(None if told else TextStory(self._telemetry))
-        self._telemetry.add_log_filter(self._log_lines)
+        self._log_lines = LogLines(None if told else TextStory(self.telemetry))
+        self.telemetry.add_log_filter(self._log_lines)
 
     def uninstall(self) -> bool:
         """Take all hooks out; False if another pack wraps one, which stays and does nothing."""
@@ -83,7 +83,7 @@ class Hooks:
         restored = [self._remove(hook, target) for hook, target in reversed(self._active.values())]
         self._active.clear()
         if self._log_lines is not None:
-            self._telemetry.remove_log_filter(self._log_lines)
+            self.telemetry.remove_log_filter(self._log_lines)
             self._log_lines = None
         if self._outputs is not None:
             self._outputs.close()

@@ -28,7 +28,7 @@ _CHAINED = ("During handling of the above", "The above exception was", "Tracebac
 _TYPE = re.compile(r"'type': '(?P<type>\w{1,64})'")
 _LITERAL_CHARS = 100_000
 _TRACEBACK_LINES = 400
-_GOT, _OOM = "got prompt", "Got an OOM, unloading all loaded models."
+_GOT = "got prompt"
 _INTERRUPTED, _IGNORED = "Processing interrupted", "Output will be ignored"
 _TRACEBACK = "Traceback (most recent call last):"
 
@@ -56,7 +56,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A node raised; ``error_type`` is "" until its traceback was read to the end."""
+    """A node raised; ``error_type`` is "" and ``stack_trace`` too if no traceback followed."""
 
     error_type: str
     message: str
@@ -107,10 +107,11 @@ class TextLogParser:
         self._validation: _Validation | None = None
         self._failure: str | None = None
         self._trace: list[str] = []
+        self._is_whole = False
 
     def feed(self, text: str) -> Iterator[Said]:
         """Take one line, or one log record of several."""
-        for line in text.splitlines():
+        for line in text.splitlines() or [""]:
             yield from self._line(line.rstrip())
 
     def close(self) -> Iterator[Said]:
@@ -120,8 +121,6 @@ class TextLogParser:
 
     def _line(self, line: str) -> Iterator[Said]:
         if self._failure is not None and self._continues_failure(line):
-            if self._trace and _is_last(line):
-                yield from self._end_failure()
             return
         if self._continues_validation(line):
             return
@@ -141,23 +140,29 @@ class TextLogParser:
 
     def _continues_failure(self, line: str) -> bool:
         """Take a line of the traceback, or a further one of the message before it."""
-        if line == _TRACEBACK or (self._trace and len(self._trace) < _TRACEBACK_LINES):
+        if not self._trace:
+            if line == _TRACEBACK:
+                self._trace.append(line)
+                return True
+            known = line in (_GOT, _INTERRUPTED) or _EXECUTED.match(line) or _EXCEPTION.match(line)
+            return not known and not _INVALID.match(line)
+        if self._is_whole and line and not line.startswith(_CHAINED):
+            return False
+        if line:
+            self._is_whole = _is_last(line)
+        if len(self._trace) < _TRACEBACK_LINES or self._is_whole:
             self._trace.append(line)
-            return True
-        if line == _OOM:
-            return True
-        known = line in (_GOT, _INTERRUPTED) or _EXECUTED.match(line) or _EXCEPTION.match(line)
-        return not self._trace and not known and not _INVALID.match(line)
+        return True
 
     def _end_failure(self) -> Iterator[Said]:
         if self._failure is None:
             return
-        first, trace = self._failure, self._trace
-        self._failure, self._trace = None, []
-        raised = _RAISED.match(trace[-1]) if trace else None
+        first, trace = self._failure, "\n".join(self._trace).rstrip()
+        self._failure, self._trace, self._is_whole = None, [], False
+        raised = _RAISED.match(trace.rpartition("\n")[2])
         error_type = raised["type"] if raised else ""
         message = first or (raised["message"] or "" if raised else "")
-        yield Failed(error_type, message, "\n".join(trace))
+        yield Failed(error_type, message, trace)
 
     def _continues_validation(self, line: str) -> bool:
         if failed := _FAILED_OUTPUT.match(line):
