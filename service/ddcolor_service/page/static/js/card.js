@@ -67,11 +67,13 @@ export class Card {
   showSteps() {
     const { job } = this;
     this.steps.hidden = !job.active;
-    const at = { waiting: "upload", uploading: "upload", queued: "queue" }[job.stage] ?? job.node ?? Object.keys(NODES)[0];
+    // Without a socket the page knows that the photo is worked on, but not by which node.
+    const at = { waiting: "upload", uploading: "upload", queued: "queue" }[job.stage] ?? job.node;
+    const reached = at === null ? STEPS.indexOf("queue") + 1 : STEPS.indexOf(at);
     for (const item of this.steps.children) {
       const { step } = item.dataset;
       item.textContent = t(`step.${NODES[step] ?? step}`);
-      const isPast = job.finishedNodes.has(step) || STEPS.indexOf(step) < STEPS.indexOf(at);
+      const isPast = job.finishedNodes.has(step) || STEPS.indexOf(step) < reached;
       item.dataset.at = step === at ? "now" : isPast ? "past" : "ahead";
     }
   }

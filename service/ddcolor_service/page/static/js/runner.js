@@ -30,6 +30,7 @@ export async function run(job, all, accepted = false) {
     else if (job.picture && error.status === 404) job.set({ stage: "failed", fault: { gone: true, reason: "" } });
     else job.set({ stage: "failed", fault: { kind: error.kind ?? null, reason: error.message, trace: error.trace } });
   } finally {
+    unfollow(job);
     remember(all());
   }
 }
@@ -61,13 +62,13 @@ async function handIn(job, signal, all) {
       const send = () => api.upload(job.file, uploadName(job), (sent) => job.set({ sent }), signal);
       job.image = await patiently(job, send);
     }
-    await listen();
+    await listen(job);
     await patiently(job, async (attempt) => {
       // An answer that never came says nothing about whether the prompt was taken.
       if (attempt > 0 && (await isKnown(job.id))) return;
       await api.postPrompt(await promptBody(job, clientId), signal);
     });
-    job.set({ stage: "queued" });
+    if (job.stage !== "running") job.set({ stage: "queued" });
     remember(all());
   } finally {
     done();

@@ -14,20 +14,29 @@ const QUIET_S = 2; // between polls while it does not
 const SOON_S = 0.25; // after a message that changes the queue
 const MISSES = 2; // polls in a row that find a prompt nowhere before it counts as lost
 
-const followed = new Map(); // prompt id → {job, settle, misses}
+const followed = new Map(); // prompt id → {job, settle (null until it is accepted), misses, heardAt}
 let timer = null;
 let due = Infinity;
 let polling = false;
+let wanted = false; // a poll was asked for while another was under way
 let failures = 0;
 
+/** Hear what the socket says of `job`; called before its prompt is sent, or its first words are missed. */
+export async function listen(job) {
+  followed.set(job.id, { job, settle: null, misses: 0, heardAt: -Infinity });
+  if (bearer()) return; // browsers cannot send a token with a WebSocket: then the polls have to do
+  socket.connect(receive, () => pollIn(0));
+  await socket.opened();
+}
+
 /**
- * Follow `job` until it has ended; resolve to its outcome (see workflow.js), or to
- * `{stage: "lost"}` when the service knows nothing of it.
+ * Follow `job`, whose prompt was accepted, until it has ended; resolve to its outcome (see
+ * workflow.js), or to `{stage: "lost"}` when the service knows nothing of it.
  */
 export function follow(job) {
+  if (!followed.has(job.id)) listen(job);
   return new Promise((settle) => {
-    followed.set(job.id, { job, settle, misses: 0 });
-    listen();
+    followed.get(job.id).settle = settle;
     pollIn(SOON_S);
   });
 }
@@ -38,17 +47,11 @@ export function unfollow(job) {
   if (followed.size === 0) socket.disconnect();
 }
 
-/** Connect before a prompt is sent, so that its first messages are heard. */
-export async function listen() {
-  if (bearer()) return; // browsers cannot send a token with a WebSocket: then the polls have to do
-  socket.connect(receive, () => pollIn(0));
-  await socket.opened();
-}
-
 function receive(type, data) {
   if (type === "status") return pollIn(SOON_S); // the queue has changed, so have the places in it
   const entry = followed.get(data?.prompt_id);
   if (!entry) return;
+  entry.heardAt = performance.now();
   const { job } = entry;
   switch (type) {
     case "execution_start":
@@ -96,6 +99,7 @@ function pollIn(seconds) {
 
 async function poll() {
   due = Infinity;
+  wanted = polling;
   if (polling || followed.size === 0) return;
   polling = true;
   try {
@@ -107,15 +111,19 @@ async function poll() {
     polling = false;
   }
   if (failures > 0) pollIn(backoff(failures - 1));
+  else if (wanted) pollIn(SOON_S);
   else pollIn(socket.isOpen() && socket.silence() < CALM_S ? CALM_S : QUIET_S);
 }
 
 async function look() {
+  const askedAt = performance.now();
   // The queue first: a prompt that ends in between is then found in the history.
   const { queue_running: running, queue_pending: pending } = await queue();
   const runningIds = new Set(running.map(([, id]) => id));
   const order = pending.toSorted((a, b) => a[0] - b[0]).map(([, id]) => id);
   for (const [id, entry] of [...followed]) {
+    if (!entry.settle || !followed.has(id)) continue; // not accepted yet, or given up meanwhile
+    if (entry.heardAt > askedAt) continue; // the socket was faster: the answer is out of date
     const place = order.indexOf(id);
     if (runningIds.has(id)) {
       entry.misses = 0;
@@ -131,6 +139,7 @@ async function look() {
 
 async function lookBack(id, entry) {
   const found = await history(id);
+  if (!followed.has(id)) return;
   if (found) return end(entry, outcome(found));
   entry.misses += 1;
   if (entry.misses >= MISSES) end(entry, { stage: "lost" });
