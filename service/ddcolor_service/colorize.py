@@ -22,8 +22,11 @@ from ddcolor_service.network.layers import SpectralConv2d
 Image = NDArray[np.float32] | NDArray[np.uint8]
 Check = Callable[[], None]
 
-# On a GPU small batches fill the device; on a CPU they only cost memory.
-_BATCH = {"cuda": 4, "mps": 2}
+
+def batch_size(device: torch.device) -> int:
+    """Return how many pictures are worth being coloured at once on ``device``."""
+    # On a GPU small batches fill the device; on a CPU they only cost memory.
+    return {"cuda": 4, "mps": 2}.get(device.type, 1)
 
 
 class InputSizeError(ValueError):
@@ -59,7 +62,7 @@ def colorize(
         )
     _require_picture(image)
     pictures = image if image.ndim == 4 else image[None]
-    step = _BATCH.get(network.mean.device.type, 1)
+    step = batch_size(network.mean.device)
     out = np.empty_like(pictures)
     with torch.inference_mode(), _checked(network, check):
         for start in range(0, len(pictures), step):

@@ -14,6 +14,7 @@ from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_service import faults
 from ddcolor_service.advice import LARGE_PHOTO_PX, SIZE_ADVICE, SIZE_STEP
 from ddcolor_service.checks import check_restored
+from ddcolor_service.colorize import batch_size
 from ddcolor_service.execution import CancelToken, NodeRun, current_run
 from ddcolor_service.models import DEMO_NAME, LoadedModel
 from ddcolor_service.nodes.services import NodeServices
@@ -156,13 +157,16 @@ class DDColorColorize:
         self, run: NodeRun | None, model: LoadedModel, photos: NDArray[np.float32], size: int
     ) -> NDArray[np.float32]:
         started = time.perf_counter()
-        done = []
-        for index, photo in enumerate(photos):
-            done.append(
-                model.colorize(photo, size, check=run.cancel.check if run is not None else None)
-            )
+        step = batch_size(torch.device(model.device))
+        done: list[NDArray[np.float32]] = []
+        peaks: list[int] = []
+        for start in range(0, len(photos), step):
+            batch = photos[start : start + step]
+            check = run.cancel.check if run is not None else None
+            done.append(model.colorize(batch, size, check=check).astype(np.float32, copy=False))
+            peaks += [peak for peak in [model.peak_device_bytes()] if peak is not None]
             if run is not None:
-                run.progress(index + 1, len(photos))
+                run.progress(start + len(batch), len(photos))
         if run is not None:
             facts: dict[str, Any] = {
                 semconv.MODEL_INPUT_SIZE: size,
@@ -170,11 +174,10 @@ class DDColorColorize:
                 semconv.IMAGE_WIDTH: photos.shape[2],
                 semconv.IMAGE_HEIGHT: photos.shape[1],
             }
-            peak = model.peak_device_bytes()
-            if peak is not None:
-                facts[semconv.DEVICE_MEMORY_PEAK] = peak
+            if peaks:
+                facts[semconv.DEVICE_MEMORY_PEAK] = max(peaks)
             run.describe(**facts)
-        return np.stack(done).astype(np.float32, copy=False)
+        return np.concatenate(done) if len(done) > 1 else done[0]
 
     def _advise(self, run: NodeRun | None, asked: int, size: int, shape: tuple[int, ...]) -> None:
         """Say once, in the log and to the client, what about the sizes is against the advice."""

@@ -208,7 +208,7 @@ async def test_listed_checkpoint_without_file(with_photo: Harness) -> None:
         (lambda image, _: image * np.float32("nan"), "NaN"),
         (lambda image, _: image * 0, "all black"),
         (lambda image, _: image * 0 + np.float32(0.5), "one colour"),
-        (lambda image, _: image[:10], "shape"),
+        (lambda image, _: image[:, :10], "shape"),
     ],
 )
 async def test_damaged_outputs(with_photo: Harness, work: Any, text: str) -> None:

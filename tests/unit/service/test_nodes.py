@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ddcolor_service.models import DEMO_NAME
 from ddcolor_service.nodes.colorize import fitting_size, size_notes
 from ddcolor_service.nodes.transform import METHODS, ImageInvert, center_crop, resize
 from tests.support.service import (
@@ -243,3 +244,22 @@ async def test_model_facts_on_the_span(with_photo: Harness) -> None:
         assert attributes[name] == value, name
     assert attributes["ddcolor.inference.duration_s"] >= 0  # type: ignore[operator]
     assert len(await with_photo.record("ddcolor.model.loaded")) == 1
+
+
+async def test_a_batch_is_coloured_in_the_device_s_portions(
+    with_photo: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many photos as fill the device go through the network at once, and none is lost."""
+    monkeypatch.setattr("ddcolor_service.nodes.colorize.batch_size", lambda _: 2)
+    batches: list[int] = []
+
+    def work(image: Any, size: int) -> Any:
+        batches.append(len(image))
+        return image * np.array([1.0, 0.5, 0.0], np.float32)
+
+    with_photo.models.model.work = work
+    photos = torch.rand(5, 16, 16, 3)
+    node = with_photo.service.types["DDColor_Colorize"].cls()
+    (coloured,) = node.colorize(photos, 512, DEMO_NAME)
+    assert batches == [2, 2, 1]
+    torch.testing.assert_close(coloured, photos * torch.tensor([1.0, 0.5, 0.0]))
