@@ -24,11 +24,11 @@ class CancelToken:
         self._asked = threading.Event()
         self._prompt_limit_s = prompt_limit_s
         self._node_limit_s = 0.0
-        self._prompt_start = self._node_start = time.monotonic()
+        self._prompt_start = self._node_start = self._seen = time.monotonic()
 
     def start(self) -> None:
         """Begin the time of the prompt."""
-        self._prompt_start = time.monotonic()
+        self._prompt_start = self._seen = time.monotonic()
 
     def start_node(self, limit_s: float) -> None:
         """Begin the time of one node; 0 is no limit."""
@@ -44,11 +44,15 @@ class CancelToken:
         """True once somebody asked for a stop."""
         return self._asked.is_set()
 
+    def silent_for(self) -> float:
+        """Return for how many seconds nobody has called :meth:`check`."""
+        return time.monotonic() - self._seen
+
     def check(self) -> None:
         """Return, or raise :class:`PromptInterruptedError` or :class:`HardLimitError`."""
+        self._seen = now = time.monotonic()
         if self._asked.is_set():
             raise PromptInterruptedError("the prompt was interrupted")
-        now = time.monotonic()
         for what, start, limit in (
             ("node", self._node_start, self._node_limit_s),
             ("prompt", self._prompt_start, self._prompt_limit_s),

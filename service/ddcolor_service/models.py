@@ -117,6 +117,7 @@ class ModelRegistry:
         self._folders = (*folders, ASSETS)
         self.device = device_of(device)
         self._entries: dict[str, _Entry] = {}
+        self._broken: dict[str, _Signature | None] = {}
         self._loading = threading.Lock()
 
     def names(self) -> list[str]:
@@ -128,6 +129,16 @@ class ModelRegistry:
         """Return the names whose file is there now."""
         found = self._found()
         return [name for name in self.names() if name in found]
+
+    def usable(self) -> list[str]:
+        """Return the available names but those whose file, as it is, could not be loaded."""
+        return [
+            name
+            for name in self.available()
+            if name in self._entries
+            or name not in self._broken
+            or self._broken[name] != _signature(self._find(name))
+        ]
 
     def loaded(self) -> list[LoadedModel]:
         """Return the models in memory."""
@@ -188,7 +199,12 @@ class ModelRegistry:
                 "Put the checkpoint there, or choose another one",
             )
         started = time.perf_counter()
-        checkpoint = read_checkpoint(path)
+        try:
+            checkpoint = read_checkpoint(path)
+        except ModelNotLoaded:
+            self._broken[name] = seen
+            raise
+        self._broken.pop(name, None)
         network = build_network(checkpoint, self.device)
         model = LoadedModel(
             name=name,

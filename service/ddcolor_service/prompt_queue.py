@@ -6,7 +6,6 @@ import copy
 import heapq
 import os
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -73,7 +72,6 @@ class PromptQueue:
         self._condition = threading.Condition()
         self._waiting: list[tuple[float, int, Job]] = []
         self._running: Job | None = None
-        self._running_since = 0.0
         self._history: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._max_waiting = max_waiting
@@ -144,7 +142,6 @@ class PromptQueue:
             job.attempts += 1
             taken(job)
             self._running = job
-            self._running_since = time.monotonic()
             self._write_journal()
         self._changed()
         return job
@@ -214,10 +211,10 @@ class PromptQueue:
         with self._condition:
             return len(self._waiting) + (self._running is not None)
 
-    def running_for(self) -> float:
-        """Return for how many seconds the running prompt has run; 0 when none does."""
+    def waiting(self) -> int:
+        """Return how many prompts wait."""
         with self._condition:
-            return time.monotonic() - self._running_since if self._running else 0.0
+            return len(self._waiting)
 
     def history(
         self, prompt_id: str | None = None, *, max_items: int | None = None, offset: int = -1

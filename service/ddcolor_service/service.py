@@ -45,11 +45,17 @@ def build_service(
     faults = FaultInjector(enabled=settings.fault_injection)
     types = load_nodes(NodeServices(settings, folders, registry, faults, telemetry))
     hub = Hub()
+
+    def changed() -> None:
+        # Prompts may be deleted unrun, of which the recorder hears nothing else.
+        telemetry.recorder.queue_depth(queue.waiting())
+        hub.publish("status", status_of(queue), None)
+
     queue = PromptQueue(
         max_waiting=settings.max_queue,
         max_history=settings.max_history,
         journal=folders.root / "queue.json",
-        changed=lambda: hub.publish("status", status_of(queue), None),
+        changed=changed,
     )
 
     def unload() -> None:

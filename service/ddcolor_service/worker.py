@@ -60,6 +60,11 @@ class Worker:
         """Say whether the thread lives."""
         return self._thread.is_alive()
 
+    def silent_for(self) -> float:
+        """Return for how many seconds the running prompt has given no sign of life; 0 for none."""
+        with self._lock:
+            return self._cancel.silent_for() if self._cancel is not None else 0.0
+
     def interrupt(self, prompt_id: str | None = None) -> bool:
         """Ask the running prompt to stop, or only if it is ``prompt_id``; say whether it was."""
         with self._lock:

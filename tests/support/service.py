@@ -80,6 +80,10 @@ class StubModels:
         """Return the names whose file is there."""
         return [DEMO_NAME]
 
+    def usable(self) -> list[str]:
+        """Return the names that can be loaded."""
+        return self.available()
+
     def loaded(self) -> list[StubModel]:
         """Return what is in memory."""
         return [self.model] if self.in_memory else []

@@ -46,7 +46,9 @@ def error_response(
         },
         "node_errors": node_errors or {},
     }
-    headers = {"Retry-After": "5"} if status in (429, 503) else None
+    headers = {"Retry-After": "5"} if status in (429, 503) else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return json_response(body, status=status, headers=headers)
 
 

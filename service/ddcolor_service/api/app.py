@@ -14,7 +14,6 @@ from ddcolor_service.api.keys import SERVICE
 from ddcolor_service.page.routes import add_page
 from ddcolor_service.service import Service
 
-_DECODERS = 2
 _TIDY_EVERY_S = 600.0
 
 
@@ -26,7 +25,7 @@ def build_app(service: Service) -> web.Application:
     chain.append(middleware.tokens)
     app = web.Application(middlewares=chain, client_max_size=service.settings.max_json_bytes)
     app[SERVICE] = service
-    app[uploads.DECODERS] = asyncio.Semaphore(_DECODERS)
+    app[uploads.SLOTS] = uploads.Slots()
     for prefix in ("", "/api"):
         for module in (prompts, uploads, view, info, socket, admin):
             module.add_routes(app, prefix)

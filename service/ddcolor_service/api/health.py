@@ -11,6 +11,10 @@ from ddcolor_service.api.answers import json_response
 from ddcolor_service.api.keys import service_of
 from ddcolor_service.service import Service
 
+# A node that runs this many times longer than a slow one, without a sign of life, hangs.
+_HANGS_AFTER = 10
+_HANGS_AFTER_AT_LEAST_S = 60.0
+
 
 async def get_healthz(request: web.Request) -> web.Response:
     """Answer 200 while the process answers at all."""
@@ -32,14 +36,15 @@ def _checks(service: Service) -> dict[str, str | None]:
     """Return for each check what is wrong, None if nothing is."""
     settings = service.settings
     free = shutil.disk_usage(service.folders.root).free
-    limit = settings.prompt_hard_limit_s
+    patience = max(_HANGS_AFTER * settings.time_limit_s, _HANGS_AFTER_AT_LEAST_S)
+    silence = service.worker.silent_for()
     queue = None
     if service.queue.closed:
         queue = "the service is stopping"
-    elif limit and service.queue.running_for() > 2 * limit:
-        queue = "the running prompt ignores its time limit"
+    elif silence > patience:
+        queue = f"the running prompt has given no sign of life for {silence:.0f} s"
     return {
-        "model": None if service.models.available() else "no checkpoint's file is there",
+        "model": None if service.models.usable() else "no checkpoint is there that can be loaded",
         "worker": None if service.worker.alive() else "the worker does not run",
         "queue": queue,
         "disk": None if free >= settings.min_free_disk_bytes else "the disk is nearly full",

@@ -22,8 +22,21 @@ from ddcolor_service.service import Service
 _MAX_PARTS = 8
 _MAX_FIELD_BYTES = 4096
 _CHUNK = 256 * 1024
-# Decoding takes memory many times the file's size: not more than this many at once.
-DECODERS: web.AppKey[asyncio.Semaphore] = web.AppKey("decoders", asyncio.Semaphore)
+_FORM_TIMEOUT_S = 600.0
+
+
+class Slots:
+    """How many uploads are worked on at once: each holds its file in memory.
+
+    Decoding takes memory many times the file's size, so fewer may do that.
+    """
+
+    def __init__(self) -> None:
+        self.uploads = asyncio.Semaphore(32)
+        self.decoders = asyncio.Semaphore(2)
+
+
+SLOTS: web.AppKey[Slots] = web.AppKey("slots", Slots)
 
 
 @dataclass(slots=True)
@@ -56,6 +69,16 @@ async def post_image(request: web.Request) -> web.Response:
 
 async def _take(request: web.Request, service: Service) -> dict[str, str]:
     """Read, decode and store the photo; return ComfyUI's reference to it."""
+    slots = request.app[SLOTS]
+    if slots.uploads.locked():
+        raise RequestRefusedError("Too many uploads at once; wait a moment", status=429)
+    async with slots.uploads:
+        return await _store(request, service, slots.decoders)
+
+
+async def _store(
+    request: web.Request, service: Service, decoders: asyncio.Semaphore
+) -> dict[str, str]:
     form = await _read_form(request, service.settings.max_upload_bytes)
     if form.filename is None:
         raise RequestRefusedError("The form has no file in its field 'image'")
@@ -63,7 +86,7 @@ async def _take(request: web.Request, service: Service) -> dict[str, str]:
     subfolder = form.fields.get("subfolder", "").strip("/")
     path = service.folders.resolve(form.filename, kind, subfolder)
     overwrite = form.fields.get("overwrite", "").lower() in ("true", "1")
-    async with request.app[DECODERS]:
+    async with decoders:
         await asyncio.to_thread(check, form.data, max_pixels=service.settings.max_pixels)
     stored = await asyncio.to_thread(store_upload, form.data, path, overwrite=overwrite)
     return {"name": stored.name, "subfolder": subfolder, "type": kind}
@@ -78,7 +101,10 @@ async def _read_form(request: web.Request, limit: int) -> _Form:
     if (request.content_length or 0) > limit + 64 * 1024:
         raise ImageTooLargeError(f"more than {limit} bytes are not taken")
     try:
-        return await _read_parts(request, limit)
+        async with asyncio.timeout(_FORM_TIMEOUT_S):
+            return await _read_parts(request, limit)
+    except TimeoutError:
+        raise RequestRefusedError("The upload takes too long", status=408) from None
     except (RequestRefusedError, ServiceFaultError, ConnectionError):
         raise
     except Exception as error:  # aiohttp's parser raises many types on broken forms

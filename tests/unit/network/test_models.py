@@ -52,6 +52,22 @@ def test_get_loads_once(registry: ModelRegistry, tmp_path: Path) -> None:
     assert [model.name for model in registry.loaded()] == [NAME]
 
 
+def test_what_could_not_be_loaded_is_not_usable(registry: ModelRegistry, tmp_path: Path) -> None:
+    """A broken file is usable until it was tried, and again once it has been replaced."""
+    broken = tmp_path / "broken.pth"
+    broken.write_bytes(b"no checkpoint")
+    assert set(registry.usable()) == {NAME, DEMO_NAME, broken.name}
+    with pytest.raises(ModelNotLoaded):
+        registry.get(broken.name)
+    assert set(registry.usable()) == {NAME, DEMO_NAME}
+    save_small(tmp_path / "whole.new").replace(broken)
+    assert broken.name in registry.usable()
+    registry.get(broken.name)
+    broken.write_bytes(b"damaged since")
+    registry.get(broken.name)
+    assert broken.name in registry.usable()
+
+
 def test_colorize_of_a_loaded_model(registry: ModelRegistry) -> None:
     """A loaded model colours a batch and keeps its shape."""
     picture = np.random.default_rng(0).random((2, 20, 24, 3), dtype=np.float32)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.support.service import ADMIN, Harness, running_service
+from tests.support.service import ADMIN, Harness, running_service, workflow
 
 TOKEN = "an-api-token-for-tests"
 
@@ -18,6 +21,7 @@ async def test_api_token(tmp_path: Path) -> None:
         for path in ("/queue", "/api/history", "/view", "/object_info", "/ws"):
             response = await service.client.get(path)
             assert response.status == 401, path
+            assert response.headers["WWW-Authenticate"] == "Bearer"
             assert (await response.json())["error"]["extra_info"]["kind"] == "invalid_request"
         assert (await service.get("/queue", headers=right))[0] == 200
         for path in ("/healthz", "/readyz", "/"):
@@ -126,10 +130,27 @@ async def test_health(service: Harness, monkeypatch: pytest.MonkeyPatch) -> None
     assert await service.get("/healthz") == (200, {"status": "ok"})
     status, answer = await service.get("/readyz")
     assert (status, answer["status"]) == (200, "ready")
-    monkeypatch.setattr(service.models, "available", list)
+    monkeypatch.setattr(service.models, "usable", list)
+    monkeypatch.setattr(service.service.worker, "silent_for", lambda: 301.0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     status, answer = await service.get("/readyz")
     assert (status, answer["status"]) == (503, "not ready")
     assert "checkpoint" in answer["checks"]["model"]
+    assert "no sign of life for 301 s" in answer["checks"]["queue"]
+    assert "full" in answer["checks"]["disk"]
+
+
+async def test_a_slow_node_that_lives_is_no_hang(with_photo: Harness) -> None:
+    """A running node gives signs of life between its steps; without a prompt there is silence."""
+    worker = with_photo.service.worker
+    assert worker.silent_for() == 0
+    await with_photo.arm("slow_inference", seconds=60)
+    await with_photo.running(await with_photo.queue(workflow()))
+    silences: list[float] = []
+    while len(silences) < 2 or silences[-1] > silences[-2]:
+        silences.append(worker.silent_for())
+        await asyncio.sleep(0.01)
+    await with_photo.post("/interrupt", {})
 
 
 async def test_system_stats(service: Harness) -> None:

@@ -185,6 +185,23 @@ async def test_waiting_prompts_can_be_removed(with_photo: Harness) -> None:
     assert [row[1] for row in queue["queue_running"]] == [blocker]
 
 
+async def test_the_recorder_knows_how_many_wait(
+    with_photo: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recorder is told when prompts leave the queue unrun, so that its depth is the queue's."""
+    depths: list[int] = []
+    monkeypatch.setattr(with_photo.service.telemetry.recorder, "queue_depth", depths.append)
+    await with_photo.arm("slow_inference", seconds=60)
+    await with_photo.running(await with_photo.queue(workflow()))
+    ids = [await with_photo.queue(workflow()) for _ in range(3)]
+    assert depths[-1] == 3
+    await with_photo.post("/queue", {"delete": [ids[1], "nobody"]})
+    assert depths[-1] == 2
+    await with_photo.post("/queue", {"clear": True})
+    assert depths[-1] == 0
+    await with_photo.post("/interrupt", {})
+
+
 async def test_a_full_queue_refuses(with_photo: Harness) -> None:
     """More prompts than may wait are answered 429, with the time to wait."""
     with_photo.service.queue._max_waiting = 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import FormData
 
+from ddcolor_service.api.uploads import SLOTS
 from tests.support.service import Harness, encoded, picture, running_service, workflow
 
 
@@ -170,3 +173,35 @@ async def test_view_refuses_and_converts(with_photo: Harness) -> None:
     response = await with_photo.client.get("/view", params={**params, "channel": "a"})
     assert response.content_type == "image/png"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_too_many_uploads(service: Harness) -> None:
+    """While as many uploads run as memory allows, further ones are told to come back."""
+    app = service.client.app
+    assert app is not None
+    app[SLOTS].uploads = asyncio.Semaphore(0)
+    status, answer = await service.upload(encoded())
+    assert status == 429
+    assert answer["error"]["message"].startswith("Too many uploads")
+    app[SLOTS].uploads = asyncio.Semaphore(1)
+    assert (await service.upload(encoded()))[0] == 200
+    assert (await service.upload(b"broken"))[0] == 400
+    assert (await service.upload(encoded()))[0] == 200
+
+
+async def test_an_upload_that_never_ends(service: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form that does not come to its end in time is answered, and gives its place back."""
+    monkeypatch.setattr("ddcolor_service.api.uploads._FORM_TIMEOUT_S", 0.1)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        await asyncio.Event().wait()
+
+    response = await service.client.post(
+        "/upload/image",
+        data=trickle(),
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    assert response.status == 408
+    monkeypatch.undo()
+    assert (await service.upload(encoded()))[0] == 200
