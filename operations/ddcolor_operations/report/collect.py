@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from elastic_transport import ObjectApiResponse
 from elasticsearch import Elasticsearch
 
 from comfyui_telemetry import semconv
@@ -64,7 +65,7 @@ def node_durations(client: Elasticsearch, since: datetime) -> list[Durations]:
             p95=bucket["middle"]["values"]["95.0"] / 1e9,
             high=bucket["range"]["max"] / 1e9,
         )
-        for bucket in answer["aggregations"]["classes"]["buckets"]
+        for bucket in _buckets(answer, "classes")
     ]
 
 
@@ -95,7 +96,7 @@ def prompt_outcomes(client: Elasticsearch, since: datetime, until: datetime) -> 
             start=datetime.fromtimestamp(bucket["key"] / 1000, UTC),
             counts={str(o["key"]): int(o["doc_count"]) for o in bucket["outcomes"]["buckets"]},
         )
-        for bucket in answer["aggregations"]["time"]["buckets"]
+        for bucket in _buckets(answer, "time")
     ]
 
 
@@ -113,6 +114,12 @@ def fault_records(client: Elasticsearch, since: datetime) -> list[FaultRecord]:
         },
     )
     return [_fault_record(hit["_source"]) for hit in answer["hits"]["hits"]]
+
+
+def _buckets(answer: ObjectApiResponse[Any], name: str) -> list[dict[str, Any]]:
+    """Return the buckets of an aggregation; a stream that has no document yet has none at all."""
+    buckets: list[dict[str, Any]] = answer.get("aggregations", {}).get(name, {}).get("buckets", [])
+    return buckets
 
 
 def _fault_record(source: Mapping[str, Any]) -> FaultRecord:

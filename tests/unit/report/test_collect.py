@@ -104,3 +104,12 @@ def test_an_alert_finds_its_record_by_kind_and_time() -> None:
     assert nearest(records, "a", 1.5) is None
     assert nearest(records, "b", 2.0) is None
     assert nearest([], "a", 2.0) is None
+
+
+def test_a_stream_without_documents_is_no_error() -> None:
+    """Elasticsearch leaves the aggregations out where no data stream exists; the report goes on."""
+    client, _ = played({"hits": {"hits": []}})
+
+    assert node_durations(client, START) == []
+    assert prompt_outcomes(client, START, START + timedelta(seconds=9)) == []
+    assert fault_records(client, START) == []
