@@ -39,9 +39,14 @@ class Job:
         client_id = self.extra_data.get("client_id")
         return client_id if isinstance(client_id, str) else None
 
+    @property
+    def shown_number(self) -> float:
+        """The number as ComfyUI shows it: whole ones without a point."""
+        return int(self.number) if self.number.is_integer() else self.number
+
     def as_list(self) -> list[Any]:
         """Return ComfyUI's five-element form."""
-        return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
+        return [self.shown_number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
 
     def __lt__(self, other: Job) -> bool:
         return self.number < other.number

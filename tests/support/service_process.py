@@ -70,12 +70,13 @@ class ServiceProcess:
         self.stop()
         raise RuntimeError(f"the service did not start:\n{self._log.read_text('utf-8')[-4000:]}")
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Send a signal and wait for the end."""
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(30)
-            self._process = None
+    def stop(self, number: int = signal.SIGTERM) -> int | None:
+        """Send a signal, wait for the end and return the exit status; None if nothing ran."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.send_signal(number)
+        return process.wait(30)
 
     def arm(self, kind: str, **values: Any) -> None:
         """Make a fault happen in the next prompt."""

@@ -106,7 +106,8 @@ class Player:
         elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
             parts = [(w, f, f"[{i}]") for i, (w, f) in enumerate(zip(wanted, found, strict=True))]
         else:
-            return None if wanted == found else f"{where}: {found!r}, not {wanted!r}"
+            same = type(wanted) is type(found) and wanted == found  # 0 is not 0.0
+            return None if same else f"{where}: {found!r}, not {wanted!r}"
         return next((d for w, f, at in parts if (d := self._differs(w, f, where + at))), None)
 
     def _filled(self, value: Any) -> Any:

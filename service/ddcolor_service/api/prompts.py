@@ -62,7 +62,7 @@ async def post_prompt(request: web.Request) -> web.Response:
     return json_response(
         {
             "prompt_id": job.prompt_id,
-            "number": int(job.number) if job.number.is_integer() else job.number,
+            "number": job.shown_number,
             "node_errors": validated.node_errors,
         }
     )
