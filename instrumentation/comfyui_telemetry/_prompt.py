@@ -20,8 +20,9 @@ from ._losses import Losses, guarded
 from ._node import NodeRecord, short_reason
 from ._queue import QueuedPrompts
 from ._stream import SCOPE
+from ._told import ToldError
 from ._values import attribute
-from .catalogue import ErrorKind
+from .catalogue import CATALOGUE, ErrorKind
 
 
 class PromptRecord:
@@ -59,7 +60,6 @@ class PromptRecord:
         self._said_at = 0.0
         self._is_said = False
         self._started = time.monotonic()
-        self._began_ns: int | None = None
 
     @property
     def trace_id(self) -> str:
@@ -77,7 +77,7 @@ class PromptRecord:
         error: BaseException | None,
         stack: TracebackType | None,
     ) -> None:
-        self._end(error, None)
+        self._end(error, None, None)
         self._leave()
 
     def begin(self, at_ns: int | None = None) -> None:
@@ -87,12 +87,17 @@ class PromptRecord:
         """
         self._begin(at_ns)
 
-    def end(self, error: BaseException | None = None, at_ns: int | None = None) -> None:
+    def end(
+        self,
+        error: BaseException | None = None,
+        at_ns: int | None = None,
+        duration_s: float | None = None,
+    ) -> None:
         """End a prompt of :meth:`begin`; ``error`` is why it failed, if no node's record says so.
 
-        Its duration is the time between the two ``at_ns`` where both are told.
+        ``duration_s`` is how long it ran where somebody else measured that.
         """
-        self._end(error, at_ns)
+        self._end(error, at_ns, duration_s)
 
     def node(self, node_id: str, class_type: str, parent_node_id: str | None = None) -> NodeRecord:
         """Return the record of a node that is about to execute, to be used as a context manager.
@@ -144,6 +149,18 @@ class PromptRecord:
         """Mark the prompt as stopped by a person: that is no fault."""
         self._interrupted = True
 
+    @guarded
+    def stalled(self, silent_s: float, reason: str) -> None:
+        """Record that the prompt has made no progress for ``silent_s`` seconds though it runs."""
+        kind = CATALOGUE["inference_timeout"]
+        self._emit(
+            "warning",
+            f"{kind.keyword}: no progress of the prompt for {silent_s:.0f} s, {reason}",
+            {semconv.ERROR_KIND: kind.name, semconv.ERROR_LEVEL: int(kind.level)},
+            semconv.EVENT_PROMPT_STALLED,
+            time.time_ns(),
+        )
+
     # For the nodes of this prompt.
 
     def context_of(self, parent_node_id: str | None) -> Context | None:
@@ -173,7 +190,6 @@ class PromptRecord:
     @guarded
     def _begin(self, at_ns: int | None) -> None:
         now = time.time_ns() if at_ns is None else at_ns
-        self._began_ns = at_ns
         attributes = {name: attribute(value) for name, value in self._told.items()}
         self._attributes = {name: value for name, value in attributes.items() if value is not None}
         parent: Context | None = None
@@ -212,11 +228,11 @@ class PromptRecord:
             SCOPE.reset(token)
 
     @guarded
-    def _end(self, error: BaseException | None, at_ns: int | None) -> None:
+    def _end(
+        self, error: BaseException | None, at_ns: int | None, duration_s: float | None
+    ) -> None:
         now = time.time_ns() if at_ns is None else at_ns
-        ran_s = time.monotonic() - self._started
-        if at_ns is not None and self._began_ns is not None:
-            ran_s = max(0.0, (at_ns - self._began_ns) / 1e9)
+        ran_s = time.monotonic() - self._started if duration_s is None else duration_s
         attributes: dict[str, Any] = dict(self._attributes)
         attributes[semconv.PROMPT_DURATION] = ran_s
         if error is not None and is_interrupt(error):
@@ -256,8 +272,11 @@ class PromptRecord:
         assert self._kind is not None  # noqa: S101 - for the type checker
         attributes[semconv.ERROR_KIND] = self._kind.name
         attributes[semconv.ERROR_LEVEL] = int(self._kind.level)
-        where = f"node {class_type} ({node_id})" if class_type else "the prompt outside its nodes"
+        where = "the prompt outside its nodes"
+        if isinstance(error, ToldError):
+            where = "a node"
         if class_type:
+            where = f"node {class_type} ({node_id})"
             attributes[semconv.NODE_ID] = node_id
             attributes[semconv.NODE_CLASS_TYPE] = class_type
         self._span.set_status(StatusCode.ERROR, f"{self._kind.keyword} in {where}")

@@ -97,5 +97,5 @@ class TextStory:
         record.begin(now - int(seconds * 1e9))
         if self._interrupted:
             record.interrupted()
-        record.end(self._failure, now)
+        record.end(self._failure, now, seconds)
         self._failure, self._interrupted = None, False

@@ -1,0 +1,1 @@
+"""ComfyUI from the outside: the pack put into it, and what can be seen without one."""
