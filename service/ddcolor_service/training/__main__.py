@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--work", type=Path, default=Path(".state/training"), help="photos, state")
     parser.add_argument("--out", type=Path, default=ASSETS, help="where the assets are written")
-    parser.add_argument("--steps", type=int, default=4000, help="decides the result")
+    parser.add_argument("--steps", type=int, default=3600, help="decides the result")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="pause after so long")
     parser.add_argument("--sheet-only", action="store_true", help="judge the state as it is now")
     options = parser.parse_args(arguments)
