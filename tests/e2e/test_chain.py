@@ -25,17 +25,16 @@ def test_every_expected_alert_arrives_and_nothing_else(gathered: Gathered) -> No
     """Each of the six faults speaks on exactly the channels of its level."""
     assert [problem.en for problem in gathered.run.all_problems] == []
     assert {
-        fault.name: [(alert.kind, alert.level, alert.channel) for alert in fault.alerts]
+        # Of two rules that one record sets off, either may be told first.
+        fault.name: Counter((alert.kind, alert.level, alert.channel) for alert in fault.alerts)
         for fault in gathered.run.faults
     } == {
         "undecodable_upload": _on("decode_failed", 2, "wecom", "dingtalk"),
         "missing_checkpoint": _on("model_not_loaded", 3, "wecom", "dingtalk", "sms", "mail"),
         "out_of_memory": _on("out_of_memory", 2, "wecom", "dingtalk"),
         "slow_inference": _on("inference_timeout", 1, "record"),
-        "three_failures": [
-            *_on("execution_error", 2, "wecom", "dingtalk"),
-            *_on("execution_error", 3, "wecom", "dingtalk", "sms", "mail"),
-        ],
+        "three_failures": _on("execution_error", 2, "wecom", "dingtalk")
+        + _on("execution_error", 3, "wecom", "dingtalk", "sms", "mail"),
         "killed_process": _on("service_down", 3, "wecom", "dingtalk", "sms", "mail"),
     }
 
@@ -169,8 +168,8 @@ def test_the_report_is_made_from_the_run(gathered: Gathered, tmp_path: Path) -> 
     assert outcomes == {"success": 9, "failed": 5}
 
 
-def _on(kind: str, level: int, *channels: str) -> list[tuple[str, int, str]]:
-    return [(kind, level, channel) for channel in channels]
+def _on(kind: str, level: int, *channels: str) -> Counter[tuple[str, int, str]]:
+    return Counter((kind, level, channel) for channel in channels)
 
 
 def _only(spans: list[Span], name: str) -> Span:
