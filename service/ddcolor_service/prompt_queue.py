@@ -1,10 +1,9 @@
-"""The queue of prompts, their history, and the journal that lets the queue survive a restart."""
+"""The queue of prompts and their history."""
 
 from __future__ import annotations
 
 import copy
 import heapq
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ import orjson
 
 from ddcolor_service.errors import RequestRefusedError
 from ddcolor_service.graph import Prompt
+from ddcolor_service.journal import Journal
 
 MAX_ATTEMPTS = 2
 MAX_HISTORY_BYTES = 64 << 20  # prompts come from strangers and may be large
@@ -42,7 +42,7 @@ class Job:
     @property
     def shown_number(self) -> float:
         """The number as ComfyUI shows it: whole ones without a point."""
-        return int(self.number) if self.number.is_integer() else self.number
+        return int(self.number) if float(self.number).is_integer() else self.number
 
     def as_list(self) -> list[Any]:
         """Return ComfyUI's five-element form."""
@@ -81,7 +81,7 @@ class PromptQueue:
         self._sizes: dict[str, int] = {}
         self._max_waiting = max_waiting
         self._max_history = max_history
-        self._journal = journal
+        self._journal = Journal(journal)
         self._changed = changed
         self._sequence = 0
         self._next_number = 0
@@ -102,7 +102,7 @@ class PromptQueue:
             if self._known(job.prompt_id):
                 raise RequestRefusedError("A prompt of this id waits, runs or is in the history")
             self._push(job)
-            self._write_journal()
+            self._journal.put(_row_of(job))
             accepted(len(self._waiting))
             self._condition.notify()
         self._changed()
@@ -147,7 +147,7 @@ class PromptQueue:
             job.attempts += 1
             taken(job)
             self._running = job
-            self._write_journal()
+            self._journal.took(job.prompt_id)
         self._changed()
         return job
 
@@ -158,9 +158,10 @@ class PromptQueue:
             if requeue:
                 job.attempts -= 1  # it was stopped by us, not by a crash
                 self._push(job)
+                self._journal.gave_back(job.prompt_id)
             else:
                 self._remember(job, result)
-            self._write_journal()
+                self._journal.gone([job.prompt_id])
             self._condition.notify_all()
         self._changed()
 
@@ -249,7 +250,8 @@ class PromptQueue:
             removed = [job.prompt_id for _, _, job in self._waiting if chosen(job)]
             self._waiting = [w for w in self._waiting if not chosen(w[2])]
             heapq.heapify(self._waiting)
-            self._write_journal()
+            if removed:
+                self._journal.gone(removed)
         if removed:
             self._changed()
         return removed
@@ -261,49 +263,25 @@ class PromptQueue:
                 self._history.pop(prompt_id, None)
                 self._sizes.pop(prompt_id, None)
 
-    # --- journal --------------------------------------------------------------------------------
+    # --- after a restart ------------------------------------------------------------------------
     def restore(self) -> tuple[list[Job], list[Job]]:
         """Queue again what an earlier process left.
 
         Returns (queued again, given up). A prompt that was running when its process died may be
         the reason why it died, so it is tried :data:`MAX_ATTEMPTS` times in all.
         """
-        if self._journal is None or not self._journal.is_file():
-            return [], []
-        try:
-            rows = orjson.loads(self._journal.read_bytes())
-            jobs = [_job_of(row) for row in rows]
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            # A journal of another version or a broken disk: keep it for a look, start empty.
-            self._journal.replace(self._journal.with_suffix(".unreadable"))
-            return [], []
-        lost = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
-        kept = [job for job in jobs if job.attempts < MAX_ATTEMPTS]
         with self._condition:
+            jobs = [_job_of(row) for row in self._journal.read(_job_of)]
+            lost = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
+            kept = sorted(job for job in jobs if job.attempts < MAX_ATTEMPTS)
+            if lost:
+                self._journal.gone([job.prompt_id for job in lost])
             for job in kept:
                 self._push(job)
             numbers = [int(abs(job.number)) for job in kept]
             self._next_number = max([self._next_number, *(n + 1 for n in numbers)])
-            self._write_journal()
             self._condition.notify()
         return kept, lost
-
-    def _write_journal(self) -> None:
-        """Write what must survive; the lock is held. A full disk must not stop the work."""
-        if self._journal is None:
-            return
-        jobs = [job for _, _, job in sorted(self._waiting, key=lambda w: w[:2])]
-        if self._running is not None:
-            jobs.insert(0, self._running)
-        partial = self._journal.with_suffix(".part")
-        try:
-            with os.fdopen(
-                os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
-            ) as f:
-                f.write(orjson.dumps([_row_of(job) for job in jobs]))
-            partial.replace(self._journal)
-        except OSError:
-            partial.unlink(missing_ok=True)
 
 
 def _row_of(job: Job) -> dict[str, Any]:

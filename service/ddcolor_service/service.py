@@ -54,7 +54,7 @@ def build_service(
     queue = PromptQueue(
         max_waiting=settings.max_queue,
         max_history=settings.max_history,
-        journal=folders.root / "queue.json",
+        journal=folders.root / "queue.jsonl",
         changed=changed,
     )
 

@@ -41,7 +41,7 @@ def test_a_photo_that_a_crash_lost_is_sent_again(
     hand_in(page, photo(tmp_path))
     expect(job(page, "running")).to_have_count(1, timeout=SLOW_MS)
     own_service.stop(signal.SIGKILL)
-    (own_service.state / "queue.json").unlink()
+    (own_service.state / "queue.jsonl").unlink()
     own_service.start()
     wait_until_done(page)
     expect(page.get_by_text("已自动重新提交")).to_be_visible()

@@ -24,11 +24,11 @@ def job(name: str, number: float = 0) -> Job:
 
 def test_waiting_and_running_prompts_come_back(tmp_path: Path) -> None:
     """A new process finds the running prompt first, then the waiting ones in their order."""
-    queue = queue_at(tmp_path / "queue.json")
+    queue = queue_at(tmp_path / "queue.jsonl")
     for name, number in (("a", 0), ("b", 2), ("c", 1)):
         queue.put(job(name, number))
     assert queue.get() is not None
-    again = queue_at(tmp_path / "queue.json")
+    again = queue_at(tmp_path / "queue.jsonl")
     kept, lost = again.restore()
     assert ([j.prompt_id for j in kept], lost) == (["a", "c", "b"], [])
     taken = [again.get() for _ in range(3)]
@@ -41,43 +41,102 @@ def test_waiting_and_running_prompts_come_back(tmp_path: Path) -> None:
 
 def test_a_prompt_that_kills_the_process_is_given_up(tmp_path: Path) -> None:
     """A prompt that ran at two crashes is not tried a third time."""
-    queue = queue_at(tmp_path / "queue.json")
+    queue = queue_at(tmp_path / "queue.jsonl")
     queue.put(job("killer"))
     for _ in range(2):
         assert queue.get() is not None
-        queue = queue_at(tmp_path / "queue.json")
+        queue = queue_at(tmp_path / "queue.jsonl")
         kept, lost = queue.restore()
     assert ([j.prompt_id for j in kept], [j.prompt_id for j in lost]) == ([], ["killer"])
-    assert orjson.loads((tmp_path / "queue.json").read_bytes()) == []
+    assert (tmp_path / "queue.jsonl").read_bytes() == b""
 
 
 def test_finished_prompts_leave_the_journal(tmp_path: Path) -> None:
     """What is done is not done again; the journal is readable by its owner only."""
-    journal = tmp_path / "queue.json"
+    journal = tmp_path / "queue.jsonl"
     queue = queue_at(journal)
     queue.put(job("a"))
     running = queue.get()
     assert running is not None
     queue.done(running, RESULT)
-    assert orjson.loads(journal.read_bytes()) == []
+    assert journal.read_bytes() == b""
     assert journal.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'[{"number": "x"}]', b"{}", b"null"])
-def test_an_unreadable_journal_is_kept_aside(tmp_path: Path, content: bytes) -> None:
-    """A broken journal stops nothing and is kept for a look."""
-    (tmp_path / "queue.json").write_bytes(content)
-    queue = queue_at(tmp_path / "queue.json")
-    assert queue.restore() == ([], [])
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b"[1]", b'{"put": {"number": "x"}}', b'{"took": "z"}', b'{"x": 1}', b"{}", b"null"],
+)
+def test_an_unreadable_journal_is_kept_aside(tmp_path: Path, line: bytes) -> None:
+    """A line that makes no sense stops nothing, costs no other prompt and is kept for a look."""
+    journal = tmp_path / "queue.jsonl"
+    queue_at(journal).put(job("a"))
+    journal.write_bytes(line + b"\n" + journal.read_bytes())
+    queue = queue_at(journal)
+    kept, lost = queue.restore()
+    assert ([j.prompt_id for j in kept], lost) == (["a"], [])
+    assert (tmp_path / "queue.unreadable").read_bytes().startswith(line + b"\n")
+    queue.put(job("b"))
+    kept, _ = queue_at(journal).restore()
+    assert [j.prompt_id for j in kept] == ["a", "b"]
+
+
+def test_a_half_written_line_is_no_damage(tmp_path: Path) -> None:
+    """A process that was killed while it wrote costs the last change alone."""
+    journal = tmp_path / "queue.jsonl"
+    queue = queue_at(journal)
     queue.put(job("a"))
-    assert queue.remaining() == 1
+    queue.put(job("b"))
+    journal.write_bytes(journal.read_bytes()[:-5])
+    queue = queue_at(journal)
+    kept, _ = queue.restore()
+    assert [j.prompt_id for j in kept] == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["queue.jsonl"]
+    queue.put(job("c"))
+    assert [j.prompt_id for j in queue_at(journal).restore()[0]] == ["a", "c"]
 
 
 def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
-    """A journal that cannot be written does not keep prompts from running."""
-    queue = queue_at(tmp_path / "nowhere" / "queue.json")
-    queue.put(job("a"))
+    """A journal that cannot be written stops no prompt, and is whole once it can be again."""
+    folder = tmp_path / "absent"
+    queue = queue_at(folder / "queue.jsonl")
+    for name in "ab":
+        queue.put(job(name))
     assert queue.get() is not None
+    folder.mkdir()
+    queue.put(job("c"))
+    kept, _ = queue_at(folder / "queue.jsonl").restore()
+    assert [(j.prompt_id, j.attempts) for j in kept] == [("a", 1), ("b", 0), ("c", 0)]
+
+
+def test_what_is_removed_or_given_back_is_noted(tmp_path: Path) -> None:
+    """Deleted prompts do not come back; one that a drain stopped has lost no attempt."""
+    queue = queue_at(tmp_path / "queue.jsonl")
+    for name in "abc":
+        queue.put(job(name))
+    running = queue.get()
+    assert running is not None
+    queue.done(running, RESULT, requeue=True)
+    queue.delete(["b"])
+    kept, _ = queue_at(tmp_path / "queue.jsonl").restore()
+    assert [(j.prompt_id, j.attempts) for j in kept] == [("a", 0), ("c", 0)]
+
+
+def test_the_journal_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While prompts always wait the file is written anew now and then."""
+    monkeypatch.setattr("ddcolor_service.journal._GROWN", 2000)
+    journal = tmp_path / "queue.jsonl"
+    queue = queue_at(journal)
+    queue.put(job("first", number=1e9))
+    for number in range(200):
+        queue.put(job(f"job-{number}"))
+        running = queue.get()
+        assert running is not None
+        queue.done(running, RESULT)
+        assert journal.stat().st_size < 2500
+    assert [j.prompt_id for j in queue_at(journal).restore()[0]] == ["first"]
 
 
 def test_history_is_limited() -> None:
@@ -145,7 +204,7 @@ async def test_a_prompt_given_up_is_in_the_history(tmp_path: Path) -> None:
         "carrier": {},
         "attempts": 2,
     }
-    (tmp_path / "data" / "queue.json").write_bytes(orjson.dumps([row]))
+    (tmp_path / "data" / "queue.jsonl").write_bytes(orjson.dumps({"put": row}) + b"\n")
     async with running_service(tmp_path) as service:
         error = error_of(await service.finished("killer"))
         assert error["kind"] == "execution_error"
