@@ -30,6 +30,7 @@ class _Prompt:
         self.misses = 0
         self.is_stalled = False
         self.cached_told = False
+        self.has_failed_node = False
 
 
 class Observed:
@@ -101,12 +102,17 @@ class Observed:
             self._cached(prompt, data)
         elif kind == "executing":
             self._leave_node(prompt)
-            node_id = data.get("node")
+            node_id = data.get("node")  # None after the last
             if node_id is not None and prompt.record is not None:
                 prompt.node = prompt.record.node(str(node_id), _class_of(prompt.graph, node_id))
                 prompt.node.begin()
                 # Its span must not become the parent of what this process does meanwhile.
                 prompt.node.suspend(waits=False)
+        elif kind == "execution_error":
+            self._fail_node(prompt, data)
+        elif kind == "execution_interrupted" and prompt.node is not None:
+            prompt.node.interrupted()
+            self._leave_node(prompt)
 
     def ended(self, prompt_id: str, entry: Mapping[str, Any]) -> None:
         """Take the history entry of a prompt; only the first time counts."""
@@ -170,13 +176,10 @@ class Observed:
             if prompt.node is not None:
                 prompt.node.interrupted()
         elif last == "execution_error":
-            error = _told(data)
-            node_id, class_type = str(data.get("node_id", "")), str(data.get("node_type", ""))
-            if prompt.node is not None and prompt.node.node_id == node_id:
-                prompt.node.end(error)
-                prompt.node, error = None, None
-            else:
-                record.failed(classify(error), node_id, class_type)
+            if not self._fail_node(prompt, data):
+                error = _told(data)
+                node_id, class_type = data.get("node_id", ""), data.get("node_type", "")
+                record.failed(classify(error), str(node_id), str(class_type))
         elif not messages and not entry.get("outputs"):
             # Before 2024-01 the history told no status; only a success has outputs.
             error = ToldError("NoOutputs", "it ended without an output")
@@ -186,6 +189,15 @@ class Observed:
             record.end(error, times[-1] * 1_000_000, max(0, times[-1] - times[0]) / 1e3)
         else:
             record.end(error)
+
+    @staticmethod
+    def _fail_node(prompt: _Prompt, data: Mapping[str, Any]) -> bool:
+        """End the open node if it is the one that failed; say whether its record told that."""
+        node = prompt.node
+        if node is not None and node.node_id == str(data.get("node_id", "")):
+            prompt.node, prompt.has_failed_node = None, True
+            node.end(_told(data))
+        return prompt.has_failed_node
 
     @staticmethod
     def _leave_node(prompt: _Prompt) -> None:

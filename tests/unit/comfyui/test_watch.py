@@ -194,25 +194,37 @@ async def test_an_interrupt_is_no_failure(captured: Captured, outside: Outside) 
     assert (finished[semconv.PROMPT_OUTCOME], finished["log.level"]) == ("interrupted", "info")
 
 
-async def test_with_the_clients_id_nodes_are_seen(captured: Captured, outside: Outside) -> None:
-    """Messages about nodes make their spans; the failed one says the fault, once."""
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_with_the_clients_id_nodes_are_seen(
+    captured: Captured, outside: Outside, is_told: bool
+) -> None:
+    """Messages about nodes make their spans; the failed one says the fault, once.
+
+    ``is_told``: by the WebSocket, which then says that no node runs; else by the history alone.
+    """
+    failure = {
+        "node_id": "2", "node_type": "DDColor_Colorize",
+        "exception_type": "ValueError", "exception_message": "no",
+    }  # fmt: skip
     async with _watching(captured, outside) as record:
         outside.running = ["p-1"]
         await record(semconv.EVENT_PROMPT_STARTED)
         await outside.say("executing", node="1", prompt_id="p-1")
         await outside.say("executing", node="2", prompt_id="p-1")
         await record(semconv.EVENT_NODE_STARTED, 2)
-        outside.end(
-            "p-1", "execution_error", node_id="2", node_type="DDColor_Colorize",
-            exception_type="ValueError", exception_message="no",
-        )  # fmt: skip
+        if is_told:
+            await outside.say("execution_error", prompt_id="p-1", **failure)
+            await outside.say("executing", node=None, prompt_id="p-1")
+            await record(semconv.EVENT_NODE_FINISHED, 2)
+        outside.end("p-1", "execution_error", **failure)
         finished = await record(semconv.EVENT_PROMPT_FINISHED)
-    outcomes = [
+    outcomes = {
         (one[semconv.NODE_ID], one[semconv.NODE_OUTCOME])
         for one in captured.events(semconv.EVENT_NODE_FINISHED)
-    ]
-    assert outcomes == [("1", "executed"), ("1", "cached"), ("2", "failed")]
+    }
+    assert outcomes == {("1", "executed"), ("1", "cached"), ("2", "failed")}
     assert finished["message"] == "Prompt failed in node DDColor_Colorize (2)"
+    assert finished[semconv.ERROR_KIND] == "execution_error"
 
 
 async def test_a_hang_is_said_when_all_sources_agree(captured: Captured, outside: Outside) -> None:
