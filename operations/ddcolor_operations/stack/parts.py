@@ -180,7 +180,8 @@ def _service(config: StackConfig) -> Part:
         config.port("service"),
         launch,
         ready,
-        stop_timeout_s=40,
+        # It lets the running prompt end (drain_s, 25 s) and then its node.
+        stop_timeout_s=50,
     )
 
 
