@@ -171,6 +171,8 @@ def _service(config: StackConfig) -> Part:
         {
             "OTEL_EXPORTER_OTLP_ENDPOINT": config.url("agent"),
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            # Milliseconds. A killed process takes the metrics since its last export with it.
+            "OTEL_METRIC_EXPORT_INTERVAL": "10000",
         },
     )
     ready = http_ok(f"{config.url('service')}/healthz")
