@@ -80,9 +80,14 @@ def judge(
 def _fault(
     incident: Incident, own: Sequence[Alert], seen: Seen, records: Sequence[FaultRecord]
 ) -> Fault:
-    accepted = [alert for alert in own if alert.status == "accepted"]
-    held_back = [alert for alert in own if alert.status == "held_back"]
     wanted = {(item.kind, item.level): item for item in incident.expected}
+    # In the order of the plan: two rules that see one record speak in either order.
+    place = {key: index for index, key in enumerate(wanted)}
+    accepted = sorted(
+        (alert for alert in own if alert.status == "accepted"),
+        key=lambda alert: place.get((alert.kind, alert.level), len(place)),
+    )
+    held_back = [alert for alert in own if alert.status == "held_back"]
     problems: list[Text] = []
     deliveries: list[Delivery] = []
     for alert in accepted:

@@ -117,6 +117,15 @@ def test_held_back_alerts_of_the_same_error_are_counted() -> None:
     assert len(fault.alerts) == 6
 
 
+def test_alerts_of_a_fault_stand_in_the_order_of_the_plan() -> None:
+    """Whichever of two rules speaks first, the facts read the same."""
+    three = incident("execution_error", 10, 2, 3)
+    loud_first = [alert(2, "execution_error", 3, 13), alert(1, "execution_error", 2, 11)]
+    (fault,), _ = judge([three], Seen(loud_first, messages(*loud_first)), [])
+
+    assert [delivery.level for delivery in fault.alerts] == [2, 2, 3, 3, 3, 3]
+
+
 def test_each_alert_belongs_to_the_fault_that_was_caused_before_it() -> None:
     """Alerts are told apart by when they occurred, not by when they arrived."""
     first, second = incident("decode_failed", 10, 2), incident("out_of_memory", 20, 2)
