@@ -125,6 +125,30 @@ HTTP_RESPONSE_STATUS_CODE = _attribute(
     "http.response.status_code", "int", "HTTP status answered.", 200, stability="stable"
 )
 
+PROCESS_MEMORY_USAGE = _attribute(
+    "process.memory.usage", "int", "Resident memory of the process.", 1_600_000_000, unit="By"
+)
+PROCESS_MEMORY_SLOPE = _attribute(
+    "process.memory.slope",
+    "double",
+    "Trend of the resident memory over the last ten minutes; a leak stays positive.",
+    2048.0,
+    unit="By/s",
+)
+HW_ID = _attribute("hw.id", "string", "Identifies one GPU for ever.", "GPU-5fd4f7ac-…")
+HW_NAME = _attribute("hw.name", "string", "Name of the GPU.", "NVIDIA H100 80GB HBM3")
+HW_GPU_TASK = _attribute("hw.gpu.task", "string", "general | encoder | decoder.", "general")
+HW_GPU_MEMORY_UTILIZATION = _attribute(
+    "hw.gpu.memory.utilization",
+    "double",
+    "Used share of the fullest GPU's memory, 0 to 1.",
+    0.62,
+    unit="1",
+)
+HW_GPU_UTILIZATION = _attribute(
+    "hw.gpu.utilization", "double", "Load of the busiest GPU, 0 to 1.", 0.97, unit="1"
+)
+
 # --- ComfyUI ------------------------------------------------------------------------------------
 PROMPT_ID = _attribute("comfyui.prompt.id", "string", "Id of the prompt.", "8b1f0c6e-…")
 PROMPT_OUTCOME = _attribute(
@@ -138,6 +162,13 @@ QUEUE_WAIT = _attribute(
     "comfyui.queue.wait_s", "double", "Time the prompt waited in the queue.", 0.01, unit="s"
 )
 QUEUE_DEPTH = _attribute("comfyui.queue.depth", "int", "Prompts waiting.", 2, unit="{prompt}")
+QUEUE_OLDEST_WAIT = _attribute(
+    "comfyui.queue.oldest_wait_s",
+    "double",
+    "How long the prompt at the head of the queue has waited so far.",
+    4.5,
+    unit="s",
+)
 WORKFLOW_NAME = _attribute("comfyui.workflow.name", "string", "The workflow, if told.", "person")
 NODE_ID = _attribute("comfyui.node.id", "string", "Id of the node in its prompt.", "2")
 NODE_CLASS_TYPE = _attribute(
@@ -244,7 +275,10 @@ TELEMETRY_LEFT_OUT = _attribute(
 EVENT_SERVICE_STARTED = _event("comfyui.service.started", "The service accepts work.")
 EVENT_SERVICE_STOPPED = _event("comfyui.service.stopped", "The service ended in good order.")
 EVENT_SERVICE_CRASHED = _event("comfyui.service.crashed", "The process before this one crashed.")
-EVENT_SERVICE_HEARTBEAT = _event("comfyui.service.heartbeat", "The service is alive.")
+EVENT_SERVICE_HEARTBEAT = _event(
+    "comfyui.service.heartbeat",
+    "The service is alive; said every 30 s with its queue, memory and GPU load.",
+)
 EVENT_REQUEST_FAILED = _event("comfyui.request.failed", "A request met a fault of the service.")
 EVENT_UPLOAD_REJECTED = _event("comfyui.upload.rejected", "An upload was refused, with its kind.")
 EVENT_PROMPT_QUEUED = _event("comfyui.prompt.queued", "A prompt was accepted.")
@@ -296,6 +330,17 @@ METRIC_CACHE_HITS = _metric("comfyui.cache.hits", "counter", "{node}", "Nodes se
 METRIC_MODEL_LOADS = _metric("ddcolor.model.loads", "counter", "{load}", "Checkpoint loads.")
 METRIC_PROCESS_MEMORY = _metric(
     "process.memory.usage", "gauge", "By", "Resident memory of the process."
+)
+METRIC_PROCESS_MEMORY_SLOPE = _metric(
+    "process.memory.slope", "gauge", "By/s", "Trend of the resident memory over ten minutes."
+)
+METRIC_GPU_MEMORY_LIMIT = _metric("hw.gpu.memory.limit", "gauge", "By", "Memory of the GPU.")
+METRIC_GPU_MEMORY_USAGE = _metric("hw.gpu.memory.usage", "gauge", "By", "Used memory of the GPU.")
+METRIC_GPU_MEMORY_UTILIZATION = _metric(
+    "hw.gpu.memory.utilization", "gauge", "1", "Used share of the GPU's memory."
+)
+METRIC_GPU_UTILIZATION = _metric(
+    "hw.gpu.utilization", "gauge", "1", "Share of time in which the GPU was busy."
 )
 METRIC_TELEMETRY_DROPPED = _metric(
     "comfyui.telemetry.dropped", "counter", "{record}", "Telemetry that was lost."
