@@ -25,6 +25,7 @@ _COMMANDS = {
     "logs": ("ddcolor_operations.commands.stack", "logs", "Show what the parts print."),
     "model": ("ddcolor_operations.commands.model", "model", "Check a checkpoint before a switch."),
     "rules": ("ddcolor_operations.commands.rules", "rules", "Lint and test the alert rules."),
+    "secrets": ("ddcolor_operations.secrets.cli", "secrets", "Keep secrets encrypted."),
     "setup": ("ddcolor_operations.commands.setup", "setup", "Fetch and build what the stack runs."),
     "status": ("ddcolor_operations.commands.stack", "status", "Show every part and its health."),
     "up": ("ddcolor_operations.commands.stack", "up", "Start the native stack."),

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from ddcolor_operations.secrets.errors import StoreError
+from ddcolor_operations.secrets.uses import REFERENCE
+
 #: Reads the secret that a reference names (a path, a variable, ...); raises SecretError.
 SecretReader = Callable[[str], str]
 
@@ -34,7 +37,7 @@ class Secret:
 
 
 def readers(base: Path) -> dict[str, SecretReader]:
-    """Return the readers that need no set-up; relative paths of files start at ``base``."""
+    """Return the reader of each kind of reference; relative paths of files start at ``base``."""
 
     def from_file(reference: str) -> str:
         path = base / reference
@@ -49,16 +52,34 @@ def readers(base: Path) -> dict[str, SecretReader]:
             raise SecretError(f"secret file {path} is empty: put the value alone in it")
         return value
 
-    def from_environment(reference: str) -> str:
-        value = os.environ.get(reference, "").strip()
-        if not value:
-            raise SecretError(f"environment variable {reference} is unset or empty: set it")
-        return value
+    def by_name(reference: str) -> str:
+        # The order lets a container's secret files win over what the host has.
+        variable = reference.upper()
+        if os.environ.get(f"{variable}_FILE"):
+            return from_file(os.environ[f"{variable}_FILE"])
+        return os.environ.get(variable, "").strip() or _from_store(reference)
 
-    return {"file": from_file, "env": from_environment}
+    return {"file": from_file, "env": _from_environment, REFERENCE: by_name}
 
 
-_SHAPES: Final = "{file: PATH} or {env: NAME}"
+def _from_environment(reference: str) -> str:
+    value = os.environ.get(reference, "").strip()
+    if not value:
+        raise SecretError(f"environment variable {reference} is unset or empty: set it")
+    return value
+
+
+def _from_store(name: str) -> str:
+    # The cryptography behind it loads slowly, and a notifier without a store needs none of it.
+    from ddcolor_operations.secrets.store import open_store
+
+    try:
+        return open_store().get(name)
+    except StoreError as error:
+        raise SecretError(str(error)) from None
+
+
+_SHAPES: Final = "{secret: NAME}, {file: PATH} or {env: NAME}"
 
 
 def parse_secret(value: object, where: str, known: Mapping[str, SecretReader]) -> Secret:
