@@ -244,12 +244,33 @@ ALERT_CHANNEL = _attribute("ddcolor.alert.channel", "string", "Channel of a deli
 ALERT_STATUS = _attribute(
     "ddcolor.alert.status",
     "string",
-    "accepted | held_back | delivered | retry | dead.",
+    "accepted | held_back | delivered | retry | dead; of an episode's end: quiet | resolved.",
     "delivered",
 )
 ALERT_HELD_BACK = _attribute(
     "ddcolor.alert.held_back", "int", "Alerts held back since the last message.", 4
 )
+ALERT_TIME_TO_DELIVER = _attribute(
+    "ddcolor.alert.time_to_deliver_s",
+    "double",
+    "From the fault to the channel's confirmation.",
+    1.8,
+    unit="s",
+)
+ALERT_TIME_TO_ACK = _attribute(
+    "ddcolor.alert.time_to_ack_s",
+    "double",
+    "From the first alert of an episode to its acknowledgement.",
+    95.0,
+    unit="s",
+)
+ALERT_ACKNOWLEDGED_BY = _attribute(
+    "ddcolor.alert.acknowledged_by", "string", "Who acknowledged the alert.", "zhang"
+)
+ALERT_ESCALATION = _attribute(
+    "ddcolor.alert.escalation", "int", "Number of this escalation of an episode.", 1
+)
+ALERT_TOTAL = _attribute("ddcolor.alert.total", "int", "Alerts of a whole episode.", 12)
 ALERTING_RULES = _attribute("ddcolor.alerting.rules", "int", "Alert rules that run.", 12)
 ALERTING_CYCLE = _attribute(
     "ddcolor.alerting.cycle_s", "double", "Time of one round of all alert rules.", 1.1, unit="s"
@@ -311,6 +332,11 @@ EVENT_ALERT_HELD_BACK = _event("ddcolor.alert.held_back", "An alert joined an op
 EVENT_ALERT_DELIVERED = _event("ddcolor.alert.delivered", "A channel confirmed a message.")
 EVENT_ALERT_RAISED = _event("ddcolor.alert.raised", "A rule matched; the notifier has its alert.")
 EVENT_ALERT_REFUSED = _event("ddcolor.alert.refused", "The notifier called an alert unusable.")
+EVENT_ALERT_ACKNOWLEDGED = _event("ddcolor.alert.acknowledged", "Somebody took an episode on.")
+EVENT_ALERT_ESCALATED = _event(
+    "ddcolor.alert.escalated", "Nobody acknowledged an episode; the next ones are told."
+)
+EVENT_ALERT_RESOLVED = _event("ddcolor.alert.resolved", "An episode is over.")
 EVENT_ALERTING_STARTED = _event("ddcolor.alerting.started", "The alert rules begin to run.")
 EVENT_ALERTING_HEARTBEAT = _event("ddcolor.alerting.heartbeat", "All alert rules ran.")
 EVENT_ALERTING_STOPPED = _event("ddcolor.alerting.stopped", "The alert rules were told to stop.")
