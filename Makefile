@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help environment setup demo up down status test unit lint format locks
+.PHONY: help environment setup demo up down status test unit lint format locks comfyui-lock
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,3 +47,6 @@ locks: ## Write the lock files anew from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --all-extras pyproject.toml -o locks/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras --group dev pyproject.toml -c locks/runtime.txt -o locks/development.txt
 	uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --upgrade --override locks/elastalert.overrides locks/elastalert.in -o locks/elastalert.txt
+
+comfyui-lock: ## Write locks/comfyui.txt anew (COMFYUI= and NODE=: checkouts at the commits of compose/comfyui.Dockerfile)
+	sed 's/opencv_python/opencv-python-headless/' $(NODE)/requirements.txt | uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate $(COMFYUI)/requirements.txt - pyproject.toml --extra comfyui -c locks/runtime.txt -o locks/comfyui.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.support.compose import ROOT, load, mounts, variables
 STACK = load()
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 EVERY = pytest.mark.parametrize("name", sorted(SERVICES))
+SOCKET = "/var/run/docker.sock"
 # They end by themselves, or have no network.
 ONE_SHOT = {"setup", "dashboards", "receivers-keys"}
 
@@ -45,8 +47,7 @@ def test_every_service_of_the_stack_is_there() -> None:
         *("notifier", "elastalert2", "service"),
     }
     assert {tuple(s["profiles"]) for s in SERVICES.values() if "profiles" in s} == {
-        ("gpu",),
-        ("demo",),
+        *(("gpu",), ("spare",), ("comfyui",), ("comfyui-gpu",), ("resources",), ("demo",)),
     }
 
 
@@ -71,7 +72,8 @@ def test_mounts_lead_to_what_is_there(name: str) -> None:
             assert mount.volume in STACK["volumes"]
             continue
         assert mount.read_only
-        assert mount.host.exists(), mount.host
+        # The engine's socket is there wherever the stack is.
+        assert mount.host.exists() or (name, mount.target) == ("engine", SOCKET)
     for entry in SERVICES[name].get("volumes", []):
         # The short form makes an empty folder of a path that is missing.
         if isinstance(entry, dict):
@@ -181,6 +183,28 @@ def test_every_part_meets_those_it_talks_to() -> None:
 def test_the_service_is_not_in_elasticsearch_s_network() -> None:
     """What takes strangers' photos has no way to Elasticsearch."""
     assert not networks("service") & networks("elasticsearch")
+
+
+def test_the_engine_s_socket_is_behind_a_list_of_what_may_be_read() -> None:
+    """One service mounts it, nobody but the collector of figures reaches that one, only to read."""
+    holders = [name for name, s in SERVICES.items() if any(m.target == SOCKET for m in mounts(s))]
+    assert holders == ["engine"]
+    assert {name for name in SERVICES if networks(name) & networks("engine")} == {
+        *("engine", "resources"),
+    }
+    allowed = [option for option in SERVICES["engine"]["command"] if option.startswith("-allow")]
+    assert {option.partition("=")[0] for option in allowed} == {
+        *("-allowfrom", "-allowGET", "-allowHEAD", "-allowhealthcheck"),
+    }
+    (paths,) = [o.partition("=")[2] for o in allowed if o.startswith("-allowGET")]
+    for path, may in {
+        "/v1.44/containers/json": True,
+        "/v1.44/containers/0123abcd/stats": True,
+        "/v1.44/containers/0123abcd/archive": False,
+        "/v1.44/secrets": False,
+        "/v1.44/containers/0123abcd/json/../../../secrets": False,
+    }.items():
+        assert bool(re.fullmatch(paths, path)) is may, path
 
 
 def test_no_environment_holds_a_secret() -> None:

@@ -22,7 +22,8 @@ SERVICES: dict[str, dict[str, Any]] = load()["services"]
 
 # What the images hold besides the part itself: Elastic's have bash and curl; ElastAlert2's is
 # Debian's slim Python; ours are that too, with `python`; the collector's has the wget that
-# compose/collector.Dockerfile adds, and no shell.
+# compose/collector.Dockerfile adds, and no shell; HAProxy's is Alpine with its busybox; the proxy
+# of the engine's socket has one program for its check and nothing else.
 COMMANDS = {
     "elasticsearch": {"printf", "cat", "curl"},
     "kibana": {"curl"},
@@ -32,6 +33,12 @@ COMMANDS = {
     "receivers": {"python"},
     "service": {"python"},
     "service-gpu": {"python"},
+    "service-spare": {"python"},
+    "comfyui": {"python"},
+    "comfyui-gpu": {"python"},
+    "front": {"wget"},
+    "resources": {"/usr/bin/wget"},
+    "engine": {"./healthcheck"},
     "elastalert2": {"test", "date", "stat"},
 }
 
@@ -84,6 +91,9 @@ PATHS = {
     "notifier": "/healthz",
     "receivers": "/healthz",
     "service": "/readyz",
+    "comfyui": "/telemetry/health",
+    "front": "/front/healthz",
+    "resources": "/",
 }
 
 

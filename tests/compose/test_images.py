@@ -50,8 +50,11 @@ def lineage(file: Path, stage: str) -> list[tuple[str, str]]:
 
 FINAL = [
     *((FOLDER / "Dockerfile", target) for target in ("operations", "service", "service-gpu")),
+    *((FOLDER / "comfyui.Dockerfile", target) for target in ("comfyui", "comfyui-gpu")),
     (FOLDER / "collector.Dockerfile", "last"),
 ]
+BUILT = [(file, stage) for file, stage in FINAL if stage != "last"]
+WITH_LISTS = [file for file in DOCKERFILES if file.name != "collector.Dockerfile"]
 
 
 def select(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,18 +90,19 @@ def test_image_ends_as_an_ordinary_user(file: Path, stage: str) -> None:
     assert users[-1] == "1000:0"
 
 
-@pytest.mark.parametrize("stage", ["operations", "service", "service-gpu"])
-def test_code_is_the_last_layer(stage: str) -> None:
+@pytest.mark.parametrize(("file", "stage"), BUILT, ids=[stage for _, stage in BUILT])
+def test_code_is_the_last_layer(file: Path, stage: str) -> None:
     """Libraries come before our code, so that a change of it leaves their layer as it is."""
-    copies = [rest for name, rest in lineage(FOLDER / "Dockerfile", stage) if name == "COPY"]
+    copies = [rest for name, rest in lineage(file, stage) if name == "COPY"]
     assert copies[-2:] == [f"--from={stage}-libraries /opt/venv /opt/venv", "--from=code /app /app"]
 
 
 def test_nothing_is_fetched_by_add_or_pipe() -> None:
-    """No ADD, no download that a shell runs, no package without a version."""
+    """No ADD but of a commit, no download that a shell runs, no package without a version."""
     for file in DOCKERFILES:
         for name, rest in instructions(file):
-            assert name != "ADD"
+            # A commit's name is made from what it holds.
+            assert name != "ADD" or re.fullmatch(r"https://\S+\.git#[0-9a-f]{40} \S+", rest)
             assert not re.search(r"\b(curl|wget) |\| *(ba)?sh", rest), rest
             for install in re.findall(r"pip install ([^&]*)", rest):
                 assert "--no-deps" in install
@@ -107,28 +111,31 @@ def test_nothing_is_fetched_by_add_or_pipe() -> None:
                 )
 
 
-def test_builder_gets_what_is_copied_and_nothing_else() -> None:
+@pytest.mark.parametrize("file", WITH_LISTS, ids=lambda file: file.name)
+def test_builder_gets_what_is_copied_and_nothing_else(file: Path) -> None:
     """The list for the builder is one of what may go; each of it is there and is copied."""
-    lines = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
+    lines = file.with_name(f"{file.name}.dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert {path for path in allowed if not (ROOT / path).exists()} == set()
     copied = {
         source
-        for name, rest in instructions(FOLDER / "Dockerfile")
+        for name, rest in instructions(file)
         if name == "COPY" and "--from=" not in rest
         for source in rest.split()[:-1]
     }
-    assert copied == allowed
+    # A folder of a folder that goes, goes too.
+    assert {path for path in copied if not {path, path.split("/")[0]} & allowed} == set()
+    assert allowed <= copied
 
 
 def test_volumes_begin_with_folders_that_the_user_may_write_to() -> None:
     """Where a volume is written to, an image that mounts it has the folder for group 0."""
     made = {
-        name: " ".join(rest for _, rest in lineage(FOLDER / "Dockerfile", "base"))
+        name: " ".join(rest for _, rest in lineage(ROOT / service["build"]["dockerfile"], "base"))
         for name, service in SERVICES.items()
-        if service["image"].startswith("ddcolor-operations") or "service" in name
+        if service.get("build", {}).get("target")
     }
     collector = " ".join(rest for _, rest in instructions(FOLDER / "collector.Dockerfile"))
     made |= {"agent": collector, "gateway": collector}
@@ -137,14 +144,15 @@ def test_volumes_begin_with_folders_that_the_user_may_write_to() -> None:
         for name, service in SERVICES.items()
         for mount in mounts(service)
         # Elastic's images bring their own; ElastAlert2 starts after others made the log folder.
-        if mount.volume and name not in {"elasticsearch", "kibana", "elastalert2"}
+        if mount.volume and not mount.read_only
+        if name not in {"elasticsearch", "kibana", "elastalert2"}
     }
     missing = {(n, t) for n, t in written if t not in made[n].replace("/extras", " ").split()}
     assert missing == set()
 
 
 def test_operations_image_has_the_libraries_of_its_extra_and_no_other() -> None:
-    """What is taken from the lock is what the `operations` extra needs, no less and no more."""
+    """What is taken from the lock is what operations and the channel Apprise need, and no more."""
     command = next(
         rest
         for _, rest in stages(FOLDER / "Dockerfile")["operations-libraries"]
@@ -155,7 +163,7 @@ def test_operations_image_has_the_libraries_of_its_extra_and_no_other() -> None:
     without = [pattern.strip("'") for pattern in patterns[1].split()]
     chosen = select("runtime.txt", "--without", *without)
     assert chosen.returncode == 0, chosen.stderr
-    needed = _closure("ddcolor-observability", {"operations", ""})
+    needed = _closure("ddcolor-observability", {"operations", "apprise", ""})
     locked = names((ROOT / "locks/runtime.txt").read_text())
     assert names(chosen.stdout) == needed & locked
     assert needed - locked == set()
