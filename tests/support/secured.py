@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from ddcolor_operations.elastic.server import prepare
@@ -17,11 +19,19 @@ from .elastic import Process, free_ports
 class SecuredElasticsearch:
     """Elasticsearch on free ports, whose user ``elastic`` has the given password.
 
-    ``certificates`` is a folder that ``ensure_certificates`` has filled.
+    ``certificates`` is a folder that ``ensure_certificates`` has filled. ``settings`` are its
+    settings in place of those of docker-compose.yml and compose/tls.yml.
     """
 
-    def __init__(self, folder: Path, password: str, certificates: Path) -> None:
-        self.port, transport = free_ports(2)
+    def __init__(
+        self,
+        folder: Path,
+        password: str,
+        certificates: Path,
+        settings: Mapping[str, str] | None = None,
+        transport: int | None = None,
+    ) -> None:
+        self.port, free = free_ports(2)
         self.url = f"https://127.0.0.1:{self.port}"
         config = folder / "elasticsearch-config"
         home = elasticsearch.ensure(print)
@@ -33,11 +43,12 @@ class SecuredElasticsearch:
                 folder / "elasticsearch-data",
                 folder / "elasticsearch-logs",
                 self.port,
-                transport,
+                transport or free,
             )
-            _switch_security_on(config / "elasticsearch.yml")
+            _set(config / "elasticsearch.yml", settings or container_settings("elasticsearch"))
             _write_keystore(home, config, password)
             (config / "tls").mkdir(exist_ok=True)
+            shutil.copy(certificates / "ca.crt", config / "tls" / "ca.crt")
             for kind in ("crt", "key"):
                 shutil.copy(
                     certificates / f"elasticsearch.{kind}", config / "tls" / f"server.{kind}"
@@ -50,19 +61,25 @@ class SecuredElasticsearch:
         self.process = Process(launch, folder / "elasticsearch.out")
 
 
-def _switch_security_on(file: Path) -> None:
-    """Set what docker-compose.yml and compose/tls.yml set by environment."""
-    off = "xpack.security.enabled: false"
-    text = file.read_text(encoding="utf-8")
-    assert text.count(off) == 1
-    settings = load()["services"]["elasticsearch"]["environment"]
-    settings |= load(ROOT / "compose/tls.yml")["services"]["elasticsearch"]["environment"]
-    on = "".join(
-        f"{name}: {value}\n"
+def container_settings(node: str, *overlays: str) -> dict[str, str]:
+    """Return the settings that a node has by docker-compose.yml, TLS and further overlays."""
+    settings: dict[str, str] = {}
+    for file in ("docker-compose.yml", "compose/tls.yml", *overlays):
+        service = load(ROOT / file)["services"].get(node, {})
+        settings |= service.get("environment", {})
+    return {
+        name: value
         for name, value in settings.items()
-        if name.startswith("xpack.security.")
-    )
-    file.write_text(text.replace(off, on), encoding="utf-8")
+        if name.startswith(("cluster.", "discovery.", "node.", "xpack.security."))
+    }
+
+
+def _set(file: Path, settings: Mapping[str, str]) -> None:
+    """Put ``settings`` into elasticsearch.yml in place of those of the same names."""
+    text = file.read_text(encoding="utf-8")
+    for name, value in settings.items():
+        text = re.sub(rf"(?m)^{re.escape(name)}:.*\n", "", text) + f"{name}: {value}\n"
+    file.write_text(text, encoding="utf-8")
 
 
 def _write_keystore(home: elasticsearch.ElasticsearchHome, config: Path, password: str) -> None:

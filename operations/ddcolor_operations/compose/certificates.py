@@ -10,8 +10,12 @@ from ddcolor_operations.compose.secret_files import SecretFileError, hand_over
 
 #: The authority's certificate: what clients are told to trust.
 AUTHORITY = "ca.crt"
-#: The parts that get a certificate, by the names that they have in the containers' networks.
-SERVERS = ("elasticsearch", "kibana")
+#: The parts that get a certificate, with the names that they have in the containers' networks. The
+#: nodes of a cluster (compose/three-nodes.yml) share one.
+SERVERS = {
+    "elasticsearch": ("elasticsearch", "elasticsearch-2", "elasticsearch-3"),
+    "kibana": ("kibana",),
+}
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 _AUTHORITY_DAYS = 3650
@@ -36,10 +40,10 @@ def ensure_certificates(folder: Path, names: Sequence[str] = ()) -> list[str]:
                 *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
             )  # fmt: skip
             made.append(AUTHORITY)
-        for server in SERVERS:
+        for server, own_names in SERVERS.items():
             if (folder / f"{server}.crt").exists() and not made:
                 continue
-            hosts = ",".join(f"DNS:{name}" for name in (server, "localhost", *names))
+            hosts = ",".join(f"DNS:{name}" for name in (*own_names, "localhost", *names))
             _openssl(
                 folder, server, f"/CN={server}", _SERVER_DAYS,
                 *("-CA", str(folder / AUTHORITY), "-CAkey", str(folder / "ca.key")),
