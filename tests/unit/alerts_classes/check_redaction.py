@@ -116,8 +116,8 @@ class MuteList(list[str]):
 class HostileClass:
     """An object that even isinstance() fails on."""
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # that is what is hostile
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         """Fail."""
         raise RuntimeError("canary")
 
