@@ -4,7 +4,8 @@ The one truth that the service's log lines, the alert rules, the messages, the d
 docs read. Standard library only, so that any of them can import it.
 
 A keyword stands in exactly one log record per fault (the one that carries ``comfyui.error.kind``
-and says it first), so a keyword rule counts each fault once.
+and says it first), so a keyword rule counts each fault once. The keyword of a ``derived`` kind
+stands in no record: a rule finds the fault over many of them, or in their absence.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class ErrorKind:
     ``action`` speaks to the operator. ``user_action`` speaks to the person who sent the photo, who
     can neither open a trace nor restart a service; kinds that never reach that person have none.
     ``escalates`` says that three in a row without a success between them are of level 3. ``users``
-    says that the cause lies in what a user sent, not in the service.
+    says that the cause lies in what a user sent, not in the service. ``derived`` says that no
+    record tells of it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ErrorKind:
     user_action: Text | None = None
     escalates: bool = False
     users: bool = False
+    derived: bool = False
 
 
 _KINDS = (
@@ -198,6 +201,66 @@ _KINDS = (
         Text(
             "依次检查 ElastAlert2、Elasticsearch 和采集器的状态。",
             "Check ElastAlert2, Elasticsearch and the collectors, in this order.",
+        ),
+        derived=True,
+    ),
+    ErrorKind(
+        "gpu_memory_high",
+        "GPU memory high",
+        Level.CHAT,
+        Text("显存持续偏高", "GPU memory stays high"),
+        Text(
+            "查看同一显卡上还有谁在用，降低输入尺寸或释放显存；再涨就会显存不足。",
+            "See who else uses the card, lower the input size or free the memory; what comes next"
+            " is out of memory.",
+        ),
+        derived=True,
+    ),
+    ErrorKind(
+        "queue_backlog",
+        "Queue backlog",
+        Level.CHAT,
+        Text("任务排队积压", "Prompts pile up in the queue"),
+        Text(
+            "看是请求突增还是推理变慢；请求多则增加实例或限流，推理慢则查显卡。",
+            "See whether more requests came or inferences got slower: add an instance or limit the"
+            " clients for the one, look at the GPU for the other.",
+        ),
+        derived=True,
+    ),
+    ErrorKind(
+        "latency_high",
+        "Latency high",
+        Level.CHAT,
+        Text("节点耗时偏高", "A node takes long"),
+        Text(
+            "与平时对比该节点的耗时，检查显卡占用、输入尺寸和最近的模型变更。",
+            "Compare the node's durations with its usual ones; check the GPU's load, the input"
+            " sizes and recent changes of the model.",
+        ),
+        derived=True,
+    ),
+    ErrorKind(
+        "error_rate_high",
+        "Error rate high",
+        Level.CHAT,
+        Text("任务失败率偏高", "Many prompts fail"),
+        Text(
+            "按错误类型和节点查看失败的任务；若刚更新过节点或模型，先回退。",
+            "Look at the failed prompts by kind and node; if a node or model was updated just now,"
+            " roll it back first.",
+        ),
+        derived=True,
+    ),
+    ErrorKind(
+        "telemetry_refused",
+        "Document refused",
+        Level.CHAT,
+        Text("日志或指标被拒收", "A log record or metric was refused"),
+        Text(
+            "打开死信数据流查看原因和原文，修正映射或字段类型后重新写入。",
+            "Read the reason and the document in the dead-letter stream, mend the mapping or the"
+            " field's type, then index it again.",
         ),
     ),
     ErrorKind(

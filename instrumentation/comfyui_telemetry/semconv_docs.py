@@ -36,7 +36,7 @@ def render() -> str:
     kinds = (
         (
             f"`{k.name}`",
-            k.keyword,
+            k.keyword + " (in no record)" * k.derived,
             f"{int(k.level)} ({_LEVELS[int(k.level)]})" + (", three in a row 3" * k.escalates),
             k.title.en,
             k.title.zh,
@@ -53,7 +53,8 @@ def render() -> str:
             "## Metrics\n",
             _table(("Name", "Instrument", "Unit", "Meaning", "Stability"), metrics),
             "## Kinds of faults (`comfyui.error.kind`)\n",
-            "The keyword stands in the message of exactly one record per fault.\n",
+            "The keyword stands in the message of exactly one record per fault. Of some kinds no"
+            " record tells: a rule\nfinds them over many records, or in their absence.\n",
             _table(("Kind", "Keyword", "Level", "Meaning", "含义"), kinds),
         ]
     )
