@@ -23,7 +23,7 @@ import orjson
 import structlog
 
 from comfyui_telemetry import Telemetry, configure, semconv
-from comfyui_telemetry._metrics import resident_bytes
+from comfyui_telemetry._vitals import resident_bytes
 
 _ROUNDS = 7
 _ATTRIBUTES: dict[str, Any] = {

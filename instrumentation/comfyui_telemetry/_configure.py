@@ -31,12 +31,13 @@ from ._losses import Losses
 from ._metrics import Instruments, meter_provider, reader_for
 from ._queue import QueuedPrompts
 from ._rotating import RotatingFile
-from ._settings import Settings, from_environment
+from ._settings import Role, Settings, from_environment
 from ._sinks import QueuedSink, Sink, StreamTarget, say_on_stderr, stdout_descriptor
 from ._stdlib import Joined
 from ._stream import LogStream
 from ._tracing import SpanQueue, tracer_provider
 from ._version import __version__
+from ._vitals import Vitals
 from ._watch import Periodic, Watch
 from .recorder import Recorder
 
@@ -68,7 +69,10 @@ class Telemetry:
         self.tracer_provider: TracerProvider = tracer_provider(self._resource, spans)
         self.meter_provider: MeterProvider = meter_provider(self._resource, readers)
         self.tracer: Tracer = self.tracer_provider.get_tracer("comfyui_telemetry", __version__)
-        self._instruments = Instruments(self.meter_provider, losses, self._queue.depth)
+        self._vitals = Vitals(losses, self._say) if settings.role == "service" else None
+        self._instruments = Instruments(
+            self.meter_provider, losses, self._queue.depth, self._vitals
+        )
         self.recorder = Recorder(
             Kit(
                 tracer=self.tracer,
@@ -88,13 +92,17 @@ class Telemetry:
         self._close_lock = threading.Lock()
         self._watch.every_second(self._instruments.record_pending)
         self._watch.every_second(_Reporter(self._stream, losses))
-        if settings.service_heartbeat_s:
+        if self._vitals is not None:
+            self._watch.every_second(self._vitals.sample)
+        if settings.service_heartbeat_s and settings.role != "observer":
             self._watch.every_second(Periodic(settings.service_heartbeat_s, self._beat))
         _after_fork_of(self)
 
     def start(self, *, join: bool) -> None:
-        """Start the watch thread; with ``join`` also bring the rest of the process in."""
+        """Start the background threads; with ``join`` also bring the rest of the process in."""
         self._watch.start()
+        if self._vitals is not None:
+            self._vitals.start()
         if join:
             self._joined = Joined(self._stream)
             if self.settings.log_file is not None:
@@ -143,6 +151,8 @@ class Telemetry:
                 return
             self._closed = True
         deadline = time.monotonic() + timeout_s
+        if self._vitals is not None:
+            self._vitals.stop()
         if self._crash_file is not None:
             self._crash_file.close()
         self._instruments.record_pending()
@@ -175,7 +185,16 @@ class Telemetry:
         self.tracer_provider.shutdown()
 
     def _beat(self) -> None:
-        self._stream.emit("info", "Service alive", event_name=semconv.EVENT_SERVICE_HEARTBEAT)
+        # While the exporters end, the service has said already that it stopped.
+        if self._closed:
+            return
+        if self._vitals is not None:
+            self.recorder.service_alive(self._vitals.attributes())
+        else:
+            self._say("Service alive", semconv.EVENT_SERVICE_HEARTBEAT)
+
+    def _say(self, text: str, event_name: str | None = None) -> None:
+        self._stream.emit("info", text, event_name=event_name)
 
     def after_fork(self) -> None:
         """Make the parent's queues, threads and locks into fresh ones of this child process."""
@@ -189,6 +208,8 @@ class Telemetry:
         if isinstance(self._spans, SpanQueue):
             self._spans.after_fork()
         self._queue.after_fork()
+        if self._vitals is not None:
+            self._vitals.after_fork()
         self._instruments.after_fork()
         self._watch.after_fork()
 
@@ -286,13 +307,18 @@ def configure(
     log_level: str = "info",
     log_max_bytes: int = 50_000_000,
     log_backups: int = 5,
+    role: Role = "service",
 ) -> Telemetry:
     """Start telemetry for this process and return it.
 
     Times are in seconds, ``log_max_bytes`` in bytes: a full ``log_file`` is renamed and
     ``log_backups`` renamed ones are kept. A node that runs ``time_limit_s`` is reported as slow,
     every ``heartbeat_s`` it is reported as running. ``service_heartbeat_s`` is the interval of the
-    service's own heartbeat, 0 for none.
+    service's own heartbeat, 0 for none; it tells the queue, the process's memory and the GPUs.
+
+    ``role`` is ``service`` for a process that runs prompts, ``part`` for one that stands beside it
+    and has no queue and no GPU, ``observer`` for one that speaks in the name of another process:
+    that one has no heartbeat.
 
     The environment wins over parameters: ``OTEL_*`` as OpenTelemetry specifies them, and
     ``COMFYUI_TELEMETRY_<PARAMETER>`` for the parameters of logs and times.
@@ -319,6 +345,7 @@ def configure(
             "log_level": log_level,
             "log_max_bytes": log_max_bytes,
             "log_backups": log_backups,
+            "role": role,
         },
         losses,
     )

@@ -19,6 +19,7 @@ SPAN_EXPORT_FAILED = "span_export_failed"
 METRIC_EXPORT_FAILED = "metric_export_failed"
 EXPORTER_MISSING = "exporter_missing"
 SETTING_IGNORED = "setting_ignored"
+GPU_UNREADABLE = "gpu_unreadable"
 INTERNAL_ERROR = "internal_error"
 
 TEXTS: dict[str, str] = {
@@ -29,6 +30,7 @@ TEXTS: dict[str, str] = {
     METRIC_EXPORT_FAILED: "Metrics could not be exported",
     EXPORTER_MISSING: "An exporter is not installed, so its data is not sent",
     SETTING_IGNORED: "A telemetry setting was not understood and its default is used",
+    GPU_UNREADABLE: "A GPU does not tell its load and memory; its figures are left out",
     INTERNAL_ERROR: "Telemetry failed inside and left something out",
 }
 

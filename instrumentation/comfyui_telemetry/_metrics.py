@@ -26,13 +26,14 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 from opentelemetry.sdk.resources import Resource
 
 from . import _losses, semconv
+from ._gpu import GpuReading
 from ._losses import Losses
 from ._version import __version__
+from ._vitals import Vitals, resident_bytes
 
 # Seconds: from a cached node to a prompt that waits behind others.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300, 600)
 _PENDING = 10_000
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class CountingExporter(MetricExporter):
@@ -103,7 +104,11 @@ class Instruments:
     """All instruments, and the measurements that wait to be recorded into them."""
 
     def __init__(
-        self, provider: MeterProvider, losses: Losses, queue_depth: Callable[[], int]
+        self,
+        provider: MeterProvider,
+        losses: Losses,
+        queue_depth: Callable[[], int],
+        vitals: Vitals | None,
     ) -> None:
         meter = provider.get_meter("comfyui_telemetry", __version__)
         self._losses = losses
@@ -124,19 +129,14 @@ class Instruments:
         def observe_depth(_: CallbackOptions) -> Iterable[Observation]:
             yield Observation(queue_depth())
 
-        def observe_memory(_: CallbackOptions) -> Iterable[Observation]:
-            resident = resident_bytes()
-            if resident is not None:
-                yield Observation(resident)
-
         def observe_losses(_: CallbackOptions) -> Iterable[Observation]:
             for reason, total in losses.totals().items():
                 yield Observation(total, {semconv.TELEMETRY_REASON: reason})
 
-        for name, observe in (
-            (semconv.METRIC_QUEUE_DEPTH, observe_depth),
-            (semconv.METRIC_PROCESS_MEMORY, observe_memory),
-        ):
+        gauges = {semconv.METRIC_QUEUE_DEPTH: observe_depth}
+        if vitals is not None:
+            gauges |= _vital_gauges(vitals)
+        for name, observe in gauges.items():
             metric = semconv.METRICS[name]
             meter.create_observable_gauge(name, [observe], metric.unit, metric.brief)
         dropped = semconv.METRICS[semconv.METRIC_TELEMETRY_DROPPED]
@@ -161,10 +161,36 @@ class Instruments:
         self._pending.clear()
 
 
-def resident_bytes() -> int | None:
-    """Return the process's resident memory, None where /proc does not tell it."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 - once a minute, plain
-            return int(statm.read().split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        return None
+_Observe = Callable[[CallbackOptions], Iterable[Observation]]
+
+
+def _vital_gauges(vitals: Vitals) -> dict[str, _Observe]:
+    """Return what observes the process's memory and its GPUs, by metric."""
+
+    def one(read: Callable[[], float | None]) -> _Observe:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            value = read()
+            return () if value is None else (Observation(value),)
+
+        return observe
+
+    def each_gpu(
+        read: Callable[[GpuReading], float | None], extra: Mapping[str, str] | None = None
+    ) -> _Observe:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            for gpu in vitals.gpus():
+                if (value := read(gpu)) is not None:
+                    labels = {semconv.HW_ID: gpu.id, semconv.HW_NAME: gpu.name, **(extra or {})}
+                    yield Observation(value, labels)
+
+        return observe
+
+    general = {semconv.HW_GPU_TASK: "general"}
+    return {
+        semconv.METRIC_PROCESS_MEMORY: one(resident_bytes),
+        semconv.METRIC_PROCESS_MEMORY_SLOPE: one(vitals.memory_slope),
+        semconv.METRIC_GPU_MEMORY_LIMIT: each_gpu(lambda gpu: gpu.memory_total),
+        semconv.METRIC_GPU_MEMORY_USAGE: each_gpu(lambda gpu: gpu.memory_used),
+        semconv.METRIC_GPU_MEMORY_UTILIZATION: each_gpu(lambda gpu: gpu.memory_utilization),
+        semconv.METRIC_GPU_UTILIZATION: each_gpu(lambda gpu: gpu.utilization, general),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 
@@ -28,6 +29,14 @@ class QueuedPrompts:
     def depth(self) -> int:
         """Return how many prompts wait, as far as was told."""
         return self._depth
+
+    def oldest(self) -> int | None:
+        """Return since when the prompt waits that has waited longest; None if none does."""
+        with self._lock:
+            # Prompts that were deleted from the queue are still here: the last ones wait.
+            gone = len(self._waiting) - self._depth
+            waiting = itertools.islice(self._waiting.values(), max(0, gone), None)
+            return min((since for _, since in waiting), default=None)
 
     def count(self, depth: int) -> None:
         """Take the depth of the queue that its server counted."""

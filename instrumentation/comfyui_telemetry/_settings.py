@@ -6,13 +6,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from . import _losses
 from ._losses import Losses
 from ._stream import LEVELS
 
 PREFIX = "COMFYUI_TELEMETRY_"
+
+# service: it runs prompts. part: it stands beside one (a notifier). observer: it speaks in the name
+# of another process, so nothing of its own is told.
+Role = Literal["service", "part", "observer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Settings:
     log_level: str
     log_max_bytes: int
     log_backups: int
+    role: Role
 
     def __post_init__(self) -> None:
         if not self.service_name:
@@ -45,6 +50,8 @@ class Settings:
             raise ValueError(
                 f"service_heartbeat_s is {self.service_heartbeat_s!r}: give seconds, 0 for none"
             )
+        if self.role not in get_args(Role):
+            raise ValueError(f"role is {self.role!r}: give one of {', '.join(get_args(Role))}")
         if self.log_level not in LEVELS:
             raise ValueError(f"log_level is {self.log_level!r}: give one of {', '.join(LEVELS)}")
         if self.log_max_bytes < 1 or self.log_backups < 0:

@@ -132,12 +132,12 @@ class Watch:
 
 
 class Periodic:
-    """Call ``action`` at most once in ``interval_s`` seconds, first after one interval."""
+    """Call ``action`` at once, then at most once in ``interval_s`` seconds."""
 
     def __init__(self, interval_s: float, action: Callable[[], None]) -> None:
         self._interval_s = interval_s
         self._action = action
-        self._due = time.monotonic() + interval_s
+        self._due = 0.0
 
     def __call__(self) -> None:
         now = time.monotonic()

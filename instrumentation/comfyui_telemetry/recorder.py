@@ -57,6 +57,25 @@ class Recorder:
         self._queue.count(number_waiting)
 
     @guarded
+    def service_alive(self, attributes: Mapping[str, Any] | None = None) -> None:
+        """Record that the service lives, with its queue and what else ``attributes`` tell of it.
+
+        Called by the watch thread; by hand only where the service is another process.
+        """
+        oldest = self._queue.oldest()
+        waited_s = 0.0 if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9)
+        self._kit.stream.emit(
+            "info",
+            "Service alive",
+            {
+                semconv.QUEUE_DEPTH: self._queue.depth(),
+                semconv.QUEUE_OLDEST_WAIT: waited_s,
+                **(attributes or {}),
+            },
+            event_name=semconv.EVENT_SERVICE_HEARTBEAT,
+        )
+
+    @guarded
     def prompt_rejected(
         self,
         *,

@@ -114,7 +114,9 @@ class Captured:
 def capture(*, join: bool = False, **settings: Any) -> Iterator[Captured]:
     """Yield a telemetry that keeps everything in memory; parameters as for ``configure``.
 
-    With ``join`` stdlib logging, warnings and uncaught exceptions are captured too.
+    It has no heartbeat and figures of its process only with ``role="service"``, so that nothing
+    comes in between. With ``join`` stdlib logging, warnings and uncaught exceptions are captured
+    too.
     """
     chosen = Settings(
         **{
@@ -130,6 +132,7 @@ def capture(*, join: bool = False, **settings: Any) -> Iterator[Captured]:
             "log_level": "debug",
             "log_max_bytes": 1_000_000,
             "log_backups": 1,
+            "role": "part",
             **settings,
         }
     )

@@ -63,6 +63,26 @@ class ComfyApi:
         body = await self._get(f"/history?max_items={count}")
         return {str(key): entry for key, entry in body.items() if isinstance(entry, Mapping)}
 
+    async def device_memory(self) -> float | None:
+        """Return the used share of the fullest GPU's memory, 0 to 1; None if none is told.
+
+        ComfyUI tells it since 2023-06 at ``/system_stats``. Errors: ``ApiError``.
+        """
+        devices = (await self._get("/system_stats")).get("devices")
+        return max(
+            (
+                1 - device["vram_free"] / device["vram_total"]
+                for device in (devices if isinstance(devices, list) else ())
+                if isinstance(device, Mapping)
+                # The "cpu" device tells the machine's memory.
+                and device.get("type") not in (None, "cpu")
+                and _is_size(device.get("vram_free"))
+                and _is_size(device.get("vram_total"))
+                and device["vram_total"]
+            ),
+            default=None,
+        )
+
     async def websocket(self) -> aiohttp.ClientWebSocketResponse:
         """Open the WebSocket; its first message tells how many prompts are in the queue.
 
@@ -90,6 +110,10 @@ class ComfyApi:
         if not isinstance(body, Mapping):
             raise ApiError(f"GET {path.partition('?')[0]} answers no object: is it a ComfyUI?")
         return body
+
+
+def _is_size(value: object) -> bool:
+    return type(value) in (int, float)
 
 
 def graph_of(entry: Mapping[str, Any]) -> Mapping[str, Any]:

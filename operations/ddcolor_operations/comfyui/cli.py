@@ -148,9 +148,8 @@ def _tell(telemetry: Telemetry, lines: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def _telemetry(service_name: str, log_file: Path | None) -> Iterator[Telemetry]:
-    # Without a heartbeat of its own: it speaks in the name of another process.
     telemetry = configure(
-        service_name, log_file=log_file, log_stdout=log_file is None, service_heartbeat_s=0
+        service_name, log_file=log_file, log_stdout=log_file is None, role="observer"
     )
     try:
         yield telemetry

@@ -27,7 +27,6 @@ from .observed import Observed
 _RECENT, _RECENT_AT_MOST = 8, 1_024
 _WEBSOCKET_RETRY_S = 3.0
 _STATUS_S = 5.0
-_BEAT_S = 30.0
 _BEGINNINGS = ("execution_start", "execution_cached")
 
 
@@ -51,6 +50,7 @@ class Watcher:
     """Watches one ComfyUI until its task is cancelled."""
 
     def __init__(self, telemetry: Telemetry, api: ComfyApi, pace: Pace) -> None:
+        self._telemetry = telemetry
         self._log = telemetry.logger("ddcolor_operations.comfyui.watch")
         self._api = api
         self._pace = pace
@@ -99,6 +99,7 @@ class Watcher:
             self._ids, self._changed = queue.ids, time.monotonic()
             self._history_due = 0.0
         left = self._observed.queue(queue)
+        await self._beat()
         if time.monotonic() >= self._history_due:
             self._history_due = time.monotonic() + self._pace.history
             await self._take_history()
@@ -197,10 +198,19 @@ class Watcher:
         if self._is_down or not self._began:
             self._is_down, self._began = False, True
             self._log.info("ComfyUI answers", event_name=semconv.EVENT_SERVICE_STARTED)
-        if self._answered >= self._beat_due:
-            # ComfyUI's heart, not this process's: it stops with ComfyUI.
-            self._beat_due = self._answered + _BEAT_S
-            self._log.info("Service alive", event_name=semconv.EVENT_SERVICE_HEARTBEAT)
+
+    async def _beat(self) -> None:
+        """Tell ComfyUI's heartbeat, not this process's: it stops with ComfyUI."""
+        interval = self._telemetry.settings.service_heartbeat_s
+        if not interval or self._answered < self._beat_due:
+            return
+        self._beat_due = self._answered + interval
+        shown = {}
+        # A heart beats on without this answer.
+        with contextlib.suppress(ApiError):
+            if (used := await self._api.device_memory()) is not None:
+                shown[semconv.HW_GPU_MEMORY_UTILIZATION] = used
+        self._telemetry.recorder.service_alive(shown)
 
     def _not_answered(self, reason: str) -> None:
         if self._is_down or time.monotonic() - self._answered < self._pace.down:

@@ -43,7 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 async def _serve(config: Config) -> None:
     telemetry = configure(
-        service_name="ddcolor-notifier", log_file=config.log_file, traces=False, metrics=False
+        service_name="ddcolor-notifier",
+        log_file=config.log_file,
+        traces=False,
+        metrics=False,
+        role="part",
     )
     log = AlertLog(telemetry.logger("ddcolor_operations.notifier"))
     stopped = asyncio.Event()

@@ -29,6 +29,7 @@ def main(state: Path) -> int:
         log_stdout=False,
         traces=False,
         metrics=False,
+        role="part",
     )
     try:
         return asyncio.run(_run(config, telemetry))

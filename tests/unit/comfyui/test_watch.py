@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from comfyui_telemetry import semconv
-from comfyui_telemetry.testing import Captured, check_declared
+from comfyui_telemetry.testing import Captured, capture, check_declared
 from ddcolor_operations.comfyui.api import ApiError, ComfyApi
 from ddcolor_operations.comfyui.watch import Pace, Watcher
 
@@ -32,12 +32,14 @@ class Outside:
         self.history: dict[str, Any] = {}
         self.is_dumb = False
         self.is_down = False
+        self.devices: Any = None
         self.connections = 0
         self.sockets: list[web.WebSocketResponse] = []
         self.app = web.Application(middlewares=[self._down])
         self.app.router.add_get("/queue", self._queue)
         self.app.router.add_get("/history", self._recent)
         self.app.router.add_get("/history/{prompt_id}", self._history)
+        self.app.router.add_get("/system_stats", self._stats)
         self.app.router.add_get("/ws", self._ws)
 
     def end(self, prompt_id: str, last: str = "execution_success", **data: Any) -> None:
@@ -87,6 +89,11 @@ class Outside:
         prompt_id = request.match_info["prompt_id"]
         found = self.history.get(prompt_id)
         return web.json_response({prompt_id: found} if found else {})
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        if self.devices is None:
+            raise web.HTTPInternalServerError
+        return web.json_response({"system": {}, "devices": self.devices})
 
     async def _ws(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -154,6 +161,56 @@ async def test_a_prompt_is_followed_through_queue_and_history(
     own = [one for one in captured.records if semconv.EVENT_NAME in one]
     assert {one.get(semconv.PROMPT_ID) for one in own} == {None, "p-1"}
     assert check_declared(own, captured.spans, captured.metrics()) == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "used"),
+    [
+        (None, None),
+        ("odd", None),
+        ([{"type": "cpu", "vram_total": 100, "vram_free": 1}], None),
+        ([{"type": "cuda", "vram_total": 0, "vram_free": 0}, "odd", {}], None),
+        (
+            [
+                {"type": "cuda", "vram_total": 80, "vram_free": 60},
+                {"type": "cuda", "vram_total": 80, "vram_free": 20},
+            ],
+            0.75,
+        ),
+    ],
+)
+async def test_the_heartbeat_tells_the_queue_and_the_gpu(
+    devices: Any, used: float | None, outside: Outside
+) -> None:
+    """How many prompts wait, the longest wait, and GPU memory where ComfyUI tells it."""
+    outside.devices = devices
+    outside.running, outside.pending = ["p-1"], ["p-2", "p-3"]
+    with capture(service_heartbeat_s=0.05, role="observer") as captured:
+        async with _watching(captured, outside) as record:
+            first = await record(semconv.EVENT_SERVICE_HEARTBEAT)
+            second = await record(semconv.EVENT_SERVICE_HEARTBEAT, 2)
+    assert first[semconv.QUEUE_DEPTH] == second[semconv.QUEUE_DEPTH] == 2
+    assert second[semconv.QUEUE_OLDEST_WAIT] > first[semconv.QUEUE_OLDEST_WAIT] >= 0
+    assert second.get(semconv.HW_GPU_MEMORY_UTILIZATION) == used
+    assert semconv.PROCESS_MEMORY_USAGE not in second
+    assert check_declared([first, second]) == []
+
+
+async def test_no_heart_beats_where_comfyui_is_down(outside: Outside) -> None:
+    """It is ComfyUI's, not the watcher's."""
+    with capture(service_heartbeat_s=0.01, role="observer") as captured:
+        async with _watching(captured, outside) as record:
+            await record(semconv.EVENT_SERVICE_HEARTBEAT)
+            outside.is_down = True
+            await record(semconv.EVENT_SERVICE_UNREACHABLE)
+            beats = len(captured.events(semconv.EVENT_SERVICE_HEARTBEAT))
+            outside.is_down = False
+            await record(semconv.EVENT_SERVICE_STARTED, 2)
+            await record(semconv.EVENT_SERVICE_HEARTBEAT, beats + 1)
+        events = [one.get(semconv.EVENT_NAME) for one in captured.records]
+    down = events.index(semconv.EVENT_SERVICE_UNREACHABLE)
+    up = len(events) - 1 - events[::-1].index(semconv.EVENT_SERVICE_STARTED)
+    assert semconv.EVENT_SERVICE_HEARTBEAT not in events[down:up]
 
 
 async def test_prompts_between_two_looks_are_not_lost(captured: Captured, outside: Outside) -> None:

@@ -31,7 +31,8 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def _configured(log_file: Path | None, **settings: Any) -> Iterator[Telemetry]:
-    settings = {"log_stdout": False, "traces": False, "metrics": False, **settings}
+    quiet = {"log_stdout": False, "traces": False, "metrics": False, "service_heartbeat_s": 0}
+    settings = {**quiet, "role": "part", **settings}
     telemetry = configure("svc", "1.0", log_file, **settings)
     try:
         yield telemetry
@@ -185,6 +186,7 @@ def test_a_wrong_variable_is_said_and_left_out(
         ({"heartbeat_s": -1}, "heartbeat_s"),
         ({"service_heartbeat_s": -1}, "service_heartbeat_s"),
         ({"log_level": "loud"}, "log_level"),
+        ({"role": "master"}, "role"),
         ({"log_max_bytes": 0}, "log_max_bytes"),
         ({"service_name": ""}, "service_name"),
     ],

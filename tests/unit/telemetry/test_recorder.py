@@ -82,7 +82,7 @@ def test_a_prompt_is_one_trace_below_its_request() -> None:
 
 def test_measurements_tell_classes_and_outcomes() -> None:
     """Durations, outcomes, cache hits, model loads, waiting and depth are measured."""
-    with capture() as captured:
+    with capture(role="service") as captured:
         recorder = captured.telemetry.recorder
         recorder.prompt_queued("waits", number_waiting=1)
         recorder.prompt_queued(PROMPT, number_waiting=2)

@@ -85,10 +85,56 @@ def test_nodes_on_many_threads_are_watched_by_one() -> None:
 
 
 def test_the_service_says_that_it_lives() -> None:
-    """A heartbeat record at each interval; none with 0."""
+    """A heartbeat at once and at each interval, with queue and memory, declared types."""
+    with capture(service_heartbeat_s=0.01, role="service") as captured:
+        until(lambda: len(captured.events(semconv.EVENT_SERVICE_HEARTBEAT)) > 1)
+        beats = captured.events(semconv.EVENT_SERVICE_HEARTBEAT)
+        assert beats[0]["message"] == "Service alive"
+        assert beats[0][semconv.QUEUE_DEPTH] == 0
+        assert beats[0][semconv.QUEUE_OLDEST_WAIT] == 0.0
+        assert beats[0][semconv.PROCESS_MEMORY_USAGE] > 1_000_000
+        assert semconv.PROCESS_MEMORY_SLOPE not in beats[0]
+        assert check_declared(beats) == []
+
+
+def test_the_heartbeat_tells_the_longest_wait() -> None:
+    """Of the prompts that wait now, also when others were deleted or run already."""
+    with capture() as captured:
+        recorder = captured.telemetry.recorder
+        for number in range(3):
+            recorder.prompt_queued(str(number), number_waiting=number + 1)
+        queue = captured.telemetry._queue
+        _, first = queue._waiting["0"]
+        _, third = queue._waiting["2"]
+        assert queue.oldest() == first
+        with recorder.prompt("0", node_count=1):
+            recorder.queue_depth(1)
+            assert queue.oldest() == third
+        recorder.queue_depth(0)
+        recorder.service_alive()
+        (beat,) = captured.events(semconv.EVENT_SERVICE_HEARTBEAT)
+        assert (beat[semconv.QUEUE_DEPTH], beat[semconv.QUEUE_OLDEST_WAIT]) == (0, 0.0)
+
+
+def test_a_part_beside_the_service_tells_no_queue() -> None:
+    """It beats too; an observer, which speaks in another's name, does not."""
     with capture(service_heartbeat_s=0.01) as captured:
         until(lambda: bool(captured.events(semconv.EVENT_SERVICE_HEARTBEAT)))
-        assert captured.events(semconv.EVENT_SERVICE_HEARTBEAT)[0]["message"] == "Service alive"
+        assert semconv.QUEUE_DEPTH not in captured.events(semconv.EVENT_SERVICE_HEARTBEAT)[0]
+    with capture(service_heartbeat_s=0.001, role="observer", heartbeat_s=0.01) as captured:
+        with captured.telemetry.recorder.prompt("p", node_count=1) as prompt, prompt.node("1", "A"):
+            until(lambda: bool(captured.events(semconv.EVENT_NODE_RUNNING)))
+        assert captured.events(semconv.EVENT_SERVICE_HEARTBEAT) == []
+
+
+def test_the_heart_stands_still_once_the_service_has_stopped() -> None:
+    """While exporters end no beat comes after the word that the service stopped."""
+    with capture(service_heartbeat_s=0.001, role="service") as captured:
+        until(lambda: bool(captured.events(semconv.EVENT_SERVICE_HEARTBEAT)))
+        captured.telemetry.shutdown()
+        beats = len(captured.events(semconv.EVENT_SERVICE_HEARTBEAT))
+        captured.telemetry._beat()
+        assert len(captured.events(semconv.EVENT_SERVICE_HEARTBEAT)) == beats
 
 
 def test_a_loss_is_said_as_a_record_and_once_on_stderr(
