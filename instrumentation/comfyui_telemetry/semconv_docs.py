@@ -19,6 +19,10 @@ Names without the prefix `comfyui.` or `ddcolor.` are OpenTelemetry's own
 `@timestamp` (UTC, microseconds), `log.level` (debug, info, warning, error, critical), `message`,
 and inside a trace `trace_id` (32 hex digits) and `span_id` (16).
 """
+_KINDS = """\
+The keyword stands in the message of exactly one record per fault. Of some kinds no record tells: a
+rule finds them over many records, or in their absence.
+"""
 _LEVELS = {1: "recorded", 2: "chat", 3: "chat, SMS, mail, self-healing"}
 
 
@@ -53,8 +57,7 @@ def render() -> str:
             "## Metrics\n",
             _table(("Name", "Instrument", "Unit", "Meaning", "Stability"), metrics),
             "## Kinds of faults (`comfyui.error.kind`)\n",
-            "The keyword stands in the message of exactly one record per fault. Of some kinds no"
-            " record tells: a rule\nfinds them over many records, or in their absence.\n",
+            _KINDS,
             _table(("Kind", "Keyword", "Level", "Meaning", "含义"), kinds),
         ]
     )
