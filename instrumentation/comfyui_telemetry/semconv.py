@@ -291,6 +291,18 @@ TELEMETRY_REASON = _attribute(
 TELEMETRY_LEFT_OUT = _attribute(
     "comfyui.telemetry.left_out", "int", "Attributes left out of an overfull record.", 3
 )
+DOCUMENT_TARGET = _attribute(
+    "ddcolor.document.target",
+    "string",
+    "Data stream that a refused document was meant for.",
+    "logs-ddcolor.otel-default",
+)
+DOCUMENT_ID = _attribute(
+    "ddcolor.document.id",
+    "string",
+    "The _id that a refused document had.",
+    "01JD3Z7K0V8Q6T1B9M4X2C5N7P",
+)
 
 # --- Events -------------------------------------------------------------------------------------
 EVENT_SERVICE_STARTED = _event("comfyui.service.started", "The service accepts work.")
@@ -341,6 +353,9 @@ EVENT_ALERTING_STARTED = _event("ddcolor.alerting.started", "The alert rules beg
 EVENT_ALERTING_HEARTBEAT = _event("ddcolor.alerting.heartbeat", "All alert rules ran.")
 EVENT_ALERTING_STOPPED = _event("ddcolor.alerting.stopped", "The alert rules were told to stop.")
 EVENT_ALERT_FAILED = _event("ddcolor.alert.failed", "A delivery failed and is retried, or is dead.")
+EVENT_DOCUMENT_REFUSED = _event(
+    "ddcolor.document.refused", "Elasticsearch refused a document; it is kept with the reason."
+)
 
 # --- Metrics ------------------------------------------------------------------------------------
 METRIC_NODE_DURATION = _metric(
