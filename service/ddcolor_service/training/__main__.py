@@ -30,7 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--work", type=Path, default=Path(".state/training"), help="photos, state")
     parser.add_argument("--out", type=Path, default=ASSETS, help="where the assets are written")
-    parser.add_argument("--steps", type=int, default=3600, help="decides the result")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="pause after so long")
     parser.add_argument("--sheet-only", action="store_true", help="judge the state as it is now")
     options = parser.parse_args(arguments)
@@ -52,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     log.info("photos: sha256 %s", digest(photos_dir))
 
     torch.use_deterministic_algorithms(True)
-    trainer = Trainer(Plan(DEMO, options.steps), Photos(photos_dir))
+    trainer = Trainer(Plan(DEMO), Photos(photos_dir))
     saved: Path = options.work / "state.pt"
     if saved.exists():
         trainer.load(saved)

@@ -23,14 +23,23 @@ class View:
     side: int
 
 
-# Small pieces teach much cheaply and come first; large ones are what the network is used at.
+# Small pieces teach much cheaply; large ones are what the network is used at.
 VIEWS = (View(20, 64), View(10, 96), View(6, 128), View(4, 192), View(3, 256), View(2, 384))
 _EARLY = np.array([0.6, 0.4, 0, 0, 0, 0])
 _LATE = np.array([0, 0.15, 0.3, 0.3, 0.15, 0.1])
 
 
+LARGE_VIEWS = (View(4, 192), View(3, 256), View(2, 384), View(1, 512), View(1, 640))
+_LARGE = np.array([0.2, 0.25, 0.25, 0.2, 0.1])
+
+
+def large_view(rng: np.random.Generator) -> View:
+    """Draw a view for the second part of a run, which fits the network to the sizes of its use."""
+    return LARGE_VIEWS[rng.choice(len(LARGE_VIEWS), p=_LARGE)]
+
+
 def view_at(rng: np.random.Generator, progress: float) -> View:
-    """Draw a view for a run that is ``progress`` (0..1) done."""
+    """Draw a view for the first part of a run, ``progress`` (0..1) of it done."""
     return VIEWS[rng.choice(len(VIEWS), p=_EARLY + (_LATE - _EARLY) * progress**1.5)]
 
 

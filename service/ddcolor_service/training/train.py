@@ -15,24 +15,37 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ddcolor_service.network import DDColor, DDColorConfig
-from ddcolor_service.training.data import Photos, View, view_at
+from ddcolor_service.network.layers import SpectralConv2d
+from ddcolor_service.training.data import Photos, View, large_view, view_at
 
 log = logging.getLogger(__name__)
 
-_EMA_DECAY = 0.998
+_EMA_DECAY = 0.995
 _SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is trained and for how long. ``steps`` alone decides the result, not the clock."""
+    """What is trained and for how long. The steps alone decide the result, not the clock.
+
+    The first ``steps`` go over small pieces, the ``large_steps`` after them over pieces of the
+    sizes that the network is used at. Those only fit into batches of a few, too few for batch
+    statistics, which are therefore taken once in between over ``calibrate`` passes and then kept.
+    """
 
     config: DDColorConfig
-    steps: int
+    steps: int = 3600
+    large_steps: int = 1500
     seed: int = 7
     learning_rate: float = 3e-3
+    large_learning_rate: float = 1e-3
     warmup: int = 150
-    calibrate: int = 120
+    calibrate: int = 60
+
+    @property
+    def total(self) -> int:
+        """Steps of both parts."""
+        return self.steps + self.large_steps
 
 
 def loss_of(predicted: Tensor, ab: Tensor) -> Tensor:
@@ -50,6 +63,14 @@ def loss_of(predicted: Tensor, ab: Tensor) -> Tensor:
     shortfall = functional.relu(wanted - given).mean()
     loss: Tensor = (weight * distance).mean() + 0.3 * shortfall
     return loss
+
+
+def _batch_norms(network: DDColor) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _cosine(top: float, step: int, steps: int) -> float:
+    return top * (0.02 + 0.98 * (1 + math.cos(math.pi * step / max(1, steps))) / 2)
 
 
 def _reach_lab_units(network: DDColor) -> None:
@@ -86,7 +107,7 @@ class Trainer:
         last_save = last_said = time.monotonic()
         recent: list[float] = []
         try:
-            while self.step < self.plan.steps and time.monotonic() < stop_at:
+            while self.step < self.plan.total and time.monotonic() < stop_at:
                 recent.append(self._advance())
                 now = time.monotonic()
                 if now - last_said > 10:
@@ -97,13 +118,21 @@ class Trainer:
                     last_save = now
         finally:
             self.save(saved)
-        return self.step >= self.plan.steps
+        return self.step >= self.plan.total
 
     def _advance(self) -> float:
         # One generator per step: a run that was interrupted sees the same pieces as one that was
         # not.
         rng = np.random.default_rng((self.plan.seed, self.step))
-        grey, ab = self.photos.batch(rng, view_at(rng, self.step / self.plan.steps))
+        large = self.step >= self.plan.steps
+        if self.step == self.plan.steps:
+            self._calibrate()
+            self.average.load_state_dict(self.network.state_dict())
+        self.network.train()
+        for norm in _batch_norms(self.network):
+            norm.train(not large)
+        view = large_view(rng) if large else view_at(rng, self.step / self.plan.steps)
+        grey, ab = self.photos.batch(rng, view)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
@@ -111,11 +140,10 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
-        decay = min(_EMA_DECAY, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
             for averaged, current in pairs:
-                averaged.lerp_(current, 1 - decay)
+                averaged.lerp_(current, 1 - _EMA_DECAY)
         self.step += 1
         return loss.item()
 
@@ -123,28 +151,40 @@ class Trainer:
         plan = self.plan
         if self.step < plan.warmup:
             return plan.learning_rate * (self.step + 1) / plan.warmup
-        done = (self.step - plan.warmup) / max(1, plan.steps - plan.warmup)
-        return plan.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+        if self.step < plan.steps:
+            return _cosine(plan.learning_rate, self.step - plan.warmup, plan.steps - plan.warmup)
+        return _cosine(plan.large_learning_rate, self.step - plan.steps, plan.large_steps)
+
+    def _calibrate(self) -> None:
+        """Take batch statistics anew, as a plain mean over passes of large pieces."""
+        norms = _batch_norms(self.network)
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None
+        self.network.train()
+        rng = np.random.default_rng((self.plan.seed, self.plan.steps, 1))
+        with torch.no_grad():
+            for index in range(self.plan.calibrate):
+                grey, _ = self.photos.batch(rng, View(4, (256, 384, 512)[index % 3]))
+                self.network(grey)
+        for norm in norms:
+            norm.momentum = 0.1
 
     def finished(self) -> DDColor:
         """Return the averaged network, ready for evaluation.
 
-        Averaging moves the weights but not what belongs to them: batch statistics and singular
-        vectors are computed anew, at the sizes that the network is used at.
+        Averaging moves the weights but not their singular vectors: these start from those of the
+        last step and are refined.
         """
-        network = copy.deepcopy(self.average)
-        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over all passes
-        network.train()
-        rng = np.random.default_rng((self.plan.seed, self.plan.steps, 1))
+        network = copy.deepcopy(self.average).train()
+        latest = dict(self.network.named_buffers())
         with torch.no_grad():
-            for index in range(self.plan.calibrate):
-                grey, _ = self.photos.batch(rng, View(2, (256, 384, 512)[index % 3]))
-                network(grey)
-        for norm in norms:
-            norm.momentum = 0.1
+            for name, buffer in network.named_buffers():
+                buffer.copy_(latest[name])
+            for layer in network.modules():
+                if isinstance(layer, SpectralConv2d):
+                    for _ in range(20):
+                        layer.weight()
         return network.eval()
 
     def save(self, path: Path) -> None:
@@ -169,12 +209,12 @@ class Trainer:
 
     def _say(self, losses: list[float], seconds: float) -> None:
         pace = seconds / len(losses)
-        left = (self.plan.steps - self.step) * pace / 60
+        left = (self.plan.total - self.step) * pace / 60
         mean = sum(losses) / len(losses)
         log.info(
             "step %d of %d, loss %.3f, %.2f s a step, %.0f min to go",
             self.step,
-            self.plan.steps,
+            self.plan.total,
             mean,
             pace,
             left,

@@ -60,7 +60,9 @@ def test_loss_prefers_colour_to_grey() -> None:
 
 def test_training_lowers_the_loss(photos: Photos, tmp_path: Path) -> None:
     """A few steps on one picture bring the averaged network closer to its colours."""
-    trainer = Trainer(Plan(SMALL, steps=12, warmup=2, learning_rate=1e-2, calibrate=1), photos)
+    trainer = Trainer(
+        Plan(SMALL, steps=12, large_steps=2, warmup=2, learning_rate=1e-2, calibrate=1), photos
+    )
     grey, ab = photos.batch(np.random.default_rng(9), View(4, 64))
     before = loss_of(trainer.finished()(grey), ab).item()
     assert trainer.run(tmp_path / "state.pt", stop_at=NEVER)
@@ -69,11 +71,11 @@ def test_training_lowers_the_loss(photos: Photos, tmp_path: Path) -> None:
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(photos: Photos, tmp_path: Path) -> None:
     """Saved and taken up again in the middle, training gives the same weights bit for bit."""
-    plan = Plan(SMALL, steps=4, warmup=1, calibrate=2)
+    plan = Plan(SMALL, steps=3, large_steps=2, warmup=1, calibrate=1)
     whole = Trainer(plan, photos)
     whole.run(tmp_path / "whole.pt", stop_at=NEVER)
 
-    halted = Trainer(Plan(SMALL, steps=4, warmup=1, calibrate=2), photos)
+    halted = Trainer(plan, photos)
     for _ in range(2):
         halted._advance()
     halted.save(tmp_path / "half.pt")
@@ -90,7 +92,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(photos: Photos, tmp_pat
 
 def test_checkpoint_of_a_trained_network_loads(photos: Photos, tmp_path: Path) -> None:
     """What training writes is half precision in size and is read by the service's own loader."""
-    network = Trainer(Plan(SMALL, steps=1, calibrate=2), photos).finished()
+    network = Trainer(Plan(SMALL, steps=1), photos).finished()
     export.write_checkpoint(network, tmp_path / "demo.pth")
     checkpoint = read_checkpoint(tmp_path / "demo.pth")
     assert checkpoint.config == SMALL
