@@ -1,7 +1,7 @@
 """Elasticsearch 9.4.3 without a container: Elastic's own build, taken from Maven Central.
 
 SonarQube's distribution embeds it. Only what a log store needs is kept (no inference, no
-command-line tools for Windows), and the KQL query plugin is added.
+command-line tools for Windows), the KQL query plugin is added, and the failure store switched on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ddcolor_operations.layout import cache_dir
 from .cached import ensure_folder
 from .commands import run_tool
 from .errors import ToolchainError
+from .failure_store import ensure_failure_store
 from .java import find_java
 from .progress import Progress, timed
 
@@ -107,6 +108,7 @@ def ensure(progress: Progress) -> ElasticsearchHome:
             closed_by_umask.chmod(0o755)
 
     ensure_folder(folder, build)
+    ensure_failure_store(folder / "home", java, VERSION, progress)
     return ElasticsearchHome(folder / "home", java)
 
 
