@@ -37,6 +37,7 @@ class NodeRecord:
         "_attributes",
         "_ended",
         "_given_up",
+        "_given_up_why",
         "_interrupted",
         "_is_cached",
         "_kit",
@@ -80,7 +81,7 @@ class NodeRecord:
         self._attributes: dict[str, Any] = {}
         self._interrupted = False
         self._is_cached = False
-        self._given_up = ""
+        self._given_up = self._given_up_why = ""
         self._paused_at: float | None = None
         self._ended = False
         self._span: trace.Span = trace.INVALID_SPAN
@@ -155,12 +156,12 @@ class NodeRecord:
         """Mark the node as one whose result turned out to be in the cache."""
         self._is_cached = True
 
-    def given_up(self, outcome: str) -> None:
-        """Mark the node ``skipped`` or ``interrupted`` because its prompt ended before it did.
+    def given_up(self, outcome: str, why: str = "its prompt has ended") -> None:
+        """Mark the node ``skipped`` or ``interrupted`` by something outside of it.
 
         Not as :meth:`interrupted`, this says nothing about the prompt.
         """
-        self._given_up = outcome
+        self._given_up, self._given_up_why = outcome, why
 
     @guarded
     def output_damaged(self, reason: str) -> None:
@@ -229,7 +230,7 @@ class NodeRecord:
             self._prompt.interrupted()
         elif self._given_up:
             outcome, level = self._given_up, "info"
-            message = f"Node {self.class_type} ({self.node_id}) {outcome}: its prompt has ended"
+            message = f"Node {self.class_type} ({self.node_id}) {outcome}: {self._given_up_why}"
         elif error is not None:
             outcome, level = "failed", "error"
             message = self._failure(error, attributes)

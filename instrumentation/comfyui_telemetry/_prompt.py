@@ -111,32 +111,42 @@ class PromptRecord:
     @guarded
     def node_cached(self, node_id: str, class_type: str) -> None:
         """Record a node whose result came from the cache: a span without length."""
-        node_id, class_type = safe_node_id(node_id), safe_name(class_type)
+        class_type = safe_name(class_type)
+        self._instant(safe_node_id(node_id), class_type, "cached", "taken from the cache")
+        labels = {semconv.NODE_CLASS_TYPE: class_type}
+        self._kit.instruments.note(semconv.METRIC_CACHE_HITS, 1, labels)
+
+    @guarded
+    def node_skipped(self, node_id: str, class_type: str) -> None:
+        """Record a node whose turn never came because the prompt failed or was interrupted."""
+        text = "skipped: its prompt ended before its turn"
+        self._instant(safe_node_id(node_id), safe_name(class_type), "skipped", text)
+
+    def _instant(self, node_id: str, class_type: str, outcome: str, text: str) -> None:
+        """Tell of a node that did not run by a span without length and a record."""
         now = time.time_ns()
         scope = {
             semconv.PROMPT_ID: self.prompt_id,
             semconv.NODE_ID: node_id,
             semconv.NODE_CLASS_TYPE: class_type,
         }
-        cached: dict[str, Any] = {semconv.NODE_OUTCOME: "cached", semconv.NODE_DURATION: 0.0}
+        told: dict[str, Any] = {semconv.NODE_OUTCOME: outcome, semconv.NODE_DURATION: 0.0}
         span = self._kit.tracer.start_span(
             f"node {class_type}",
             context=self._context,
-            attributes={**scope, **cached},
+            attributes={**scope, **told},
             start_time=now,
         )
         span.end(now)
         self._kit.stream.emit_prepared(
             "info",
-            f"Node {class_type} ({node_id}) taken from the cache",
-            cached,
+            f"Node {class_type} ({node_id}) {text}",
+            told,
             event_name=semconv.EVENT_NODE_FINISHED,
             span=span.get_span_context(),
             scope=scope,
             time_ns=now,
         )
-        labels = {semconv.NODE_CLASS_TYPE: class_type}
-        self._kit.instruments.note(semconv.METRIC_CACHE_HITS, 1, labels)
 
     @guarded
     def failed(self, kind: str, node_id: str, class_type: str) -> None:

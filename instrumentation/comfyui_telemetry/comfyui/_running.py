@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .. import semconv
@@ -25,9 +25,15 @@ class RunningPrompt:
     """
 
     def __init__(
-        self, record: PromptRecord, executor: Any, prompt_id: str, prompt: Mapping[str, Any]
+        self,
+        record: PromptRecord,
+        executor: Any,
+        prompt_id: str,
+        prompt: Mapping[str, Any],
+        outputs: Iterable[Any] = (),
     ) -> None:
         self.record = record
+        self._outputs = [str(node_id) for node_id in outputs]
         self.prompt_id = prompt_id
         self._executor = executor
         self._prompt = prompt
@@ -74,8 +80,11 @@ class RunningPrompt:
             self.executed[node_id] = node
         node.end(error)
 
-    def finish(self, error: BaseException | None) -> None:
-        """End what is still open, then the prompt; ``error`` is what left the executor."""
+    def finish(self, error: BaseException | None, *, sees_nodes: bool = True) -> None:
+        """End what is still open, then the prompt; ``error`` is what left the executor.
+
+        Without ``sees_nodes`` nothing is known of the nodes that never had their turn.
+        """
         self._tell_cached()
         interrupted, told = (False, None) if self._failure is not None else self._told_end()
         if interrupted:
@@ -84,6 +93,8 @@ class RunningPrompt:
             self.record.failed(classify(told), told.node_id, told.class_type)
         self._close_open_nodes(interrupted=interrupted)
         failure = error or told
+        if sees_nodes and (interrupted or failure is not None or self._failure is not None):
+            self._tell_skipped(blamed=told.node_id if told is not None else "")
         # Frames hold tensors: nothing may hold the exception longer than ComfyUI does.
         self._failure = None
         self.record.__exit__(type(failure) if failure else None, failure, None)
@@ -109,7 +120,7 @@ class RunningPrompt:
                 continue
             if str(node.get("class_type", "")).startswith(("LoadImage", "DDColor")):
                 return True
-            links = [str(value[0]) for value in node["inputs"].values() if _is_link(value)]
+            links = links_of(node)
             ahead.extend(link for link in links if link not in seen)
             seen.update(links)
         return False
@@ -127,6 +138,26 @@ class RunningPrompt:
                 continue
             node.given_up("interrupted" if interrupted or not node.waits else "skipped")
             node.end()
+
+    def _tell_skipped(self, blamed: str) -> None:
+        """Record the nodes that the outputs needed and that never had their turn."""
+        needed: set[str] = set()
+        ahead = list(self._outputs)
+        while ahead:
+            node_id = ahead.pop()
+            node = self._prompt.get(node_id)
+            # What lies before a cached node is not needed.
+            if node_id in needed or node_id in self._tell_cached() or not isinstance(node, Mapping):
+                continue
+            needed.add(node_id)
+            ahead.extend(links_of(node))
+        # What ComfyUI says counts too: another pack may have taken our hook's place.
+        had_turn = {blamed, *self._parents}
+        for _, data in self._messages():
+            had_turn.update(map(str, data.get("executed", ())))
+        for node_id in self._prompt:
+            if node_id in needed and node_id not in had_turn:
+                self.record.node_skipped(node_id, str(self._prompt[node_id].get("class_type", "?")))
 
     def _ancestors(self, node_id: str) -> Iterator[str]:
         parent = self._parents.get(node_id)
@@ -191,7 +222,14 @@ class FailureToldError(ToldError):
         self.class_type = str(data.get("node_type", ""))
 
 
-def _is_link(value: Any) -> bool:
+def links_of(node: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the nodes that a node's inputs name."""
+    inputs = node.get("inputs")
+    values = inputs.values() if isinstance(inputs, Mapping) else ()
+    return [str(value[0]) for value in values if is_link(value)]
+
+
+def is_link(value: Any) -> bool:
     """Say whether an input's value names another node and its output."""
     return isinstance(value, (list, tuple)) and len(value) == 2
 
@@ -212,6 +250,7 @@ class RunningPrompts:
 
     def __init__(self) -> None:
         self._by_id: dict[str, RunningPrompt] = {}
+        self.sees_nodes = False
         self.finished = 0
 
     def get(self, prompt_id: object) -> RunningPrompt | None:

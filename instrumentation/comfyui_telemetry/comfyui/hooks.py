@@ -32,7 +32,7 @@ class Hooks:
         self._log = telemetry.logger("comfyui_telemetry.comfyui")
         self._active: dict[str, tuple[Hook, str]] = {}
         self._missing: dict[str, str] = {}
-        running = RunningPrompts()
+        running = self._running = RunningPrompts()
         losses = telemetry.recorder.losses
         self._outputs = None if output_check == "off" else OutputCheck(losses, output_check)
         # Where several have one name, the first that fits is taken.
@@ -63,6 +63,7 @@ class Hooks:
         for hook in self._candidates:
             if hook.name not in self._active:
                 self._place(hook)
+        self._running.sees_nodes = "nodes" in self._active
         for name in self._active:
             self._missing.pop(name, None)
         for name, reason in self._missing.items():

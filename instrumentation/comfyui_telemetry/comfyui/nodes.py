@@ -19,6 +19,7 @@ from ..recorder import NodeRecord
 from ._hook import Hook
 from ._patch import argument, comfy_module, drop_frame, member
 from ._running import RunningPrompt
+from .blocked import is_behind_blocker
 
 
 class NodeHook(Hook):
@@ -80,6 +81,7 @@ class _Call:
         self._node: NodeRecord | None = None
         self._node_id = ""
         self._dynprompt: Any = None
+        self._is_blocked = False
         self._executed: Any = ()
         self._async_nodes: Any = ()
         self._was_open = False
@@ -100,6 +102,13 @@ class _Call:
         if not running.is_cached(self._node_id):
             self._was_open = running.is_open(self._node_id)
             self._node = self._enter(running)
+            # Now, because without a cache the inputs are gone once the node has run.
+            self._is_blocked = is_behind_blocker(
+                self._node_id,
+                self._dynprompt.get_node(self._node_id),
+                argument(args, kwargs, 2, "caches"),
+                argument(args, kwargs, 7, "execution_list"),
+            )
 
     def _enter(self, running: RunningPrompt) -> NodeRecord:
         node = self._dynprompt.get_node(self._node_id)
@@ -132,6 +141,8 @@ class _Call:
             if not self._was_open and self._node_id not in self._executed:
                 # An output node of an expansion whose result was in the cache.
                 self._node.cached()
+            elif self._is_blocked:
+                self._node.given_up("skipped", "its inputs are blocked")
             self._running.leave(self._node_id)
 
     @guarded

@@ -84,7 +84,13 @@ class _Call:
         prompt_id = str(argument(args, kwargs, 2, "prompt_id", ""))
         record = self._hook.recorder.prompt(prompt_id, node_count=len(prompt))
         record.__enter__()
-        self._running = RunningPrompt(record, argument(args, kwargs, 0, "self"), prompt_id, prompt)
+        self._running = RunningPrompt(
+            record,
+            argument(args, kwargs, 0, "self"),
+            prompt_id,
+            prompt,
+            argument(args, kwargs, 4, "execute_outputs", ()),
+        )
         self._hook.running.add(self._running)
 
     @guarded
@@ -93,6 +99,6 @@ class _Call:
         if running is None:
             return
         self._hook.running.remove(running)
-        running.finish(error)
+        running.finish(error, sees_nodes=self._hook.running.sees_nodes)
         if error is None and self._hook.outputs is not None:
             self._hook.outputs.look_at(running)

@@ -88,12 +88,12 @@ def test_a_failure_is_said_once(
 ) -> None:
     """The failed node's record has the keyword, kind and stack; the prompt's only the kind."""
     comfy.run(_with(class_type))
-    assert _outcomes(captured) == [("1", "executed"), ("2", "failed")]
+    assert _outcomes(captured) == [("1", "executed"), ("2", "failed"), ("9", "skipped")]
     keyword = catalogue.CATALOGUE[kind].keyword
     assert [text.startswith(f"{keyword}: node {class_type} (2): ") for text in _said(captured)] == [
         True
     ]
-    failed = captured.events(semconv.EVENT_NODE_FINISHED)[-1]
+    failed = captured.events(semconv.EVENT_NODE_FINISHED)[1]
     assert failed[semconv.ERROR_KIND] == kind
     assert "raise " in failed[semconv.ERROR_STACK_TRACE]
     finished = captured.record(semconv.EVENT_PROMPT_FINISHED)
@@ -102,10 +102,47 @@ def test_a_failure_is_said_once(
 
 
 @pytest.mark.usefixtures("hooks")
+@pytest.mark.parametrize("class_type", ["Fail", "Interrupt"])
+def test_nodes_whose_turn_never_came_are_skipped(
+    comfy: Comfy, captured: Captured, class_type: str
+) -> None:
+    """Those that an output needs, once; not what nobody asked for or what is cached."""
+    comfy.run(CHAIN)
+    seen = len(_outcomes(captured))
+    prompt = {
+        **_with(class_type),
+        "3": {"class_type": "Add", "inputs": {"a": ["2", 0], "b": ["1", 0]}},
+        "4": {"class_type": "Add", "inputs": {"a": ["2", 0]}},
+        "9": {"class_type": "Save", "inputs": {"a": ["3", 0]}},
+    }
+    comfy.run(prompt, "p-2")
+    outcome = {"Fail": "failed", "Interrupt": "interrupted"}[class_type]
+    assert _outcomes(captured)[seen:] == [
+        ("1", "cached"), ("2", outcome), ("9", "skipped"), ("3", "skipped"),
+    ]  # fmt: skip
+    parent = _node_span(captured, "3").parent
+    assert parent is not None
+    assert parent.span_id == span_id([s for s in captured.spans if s.name == "prompt"][-1])
+    assert check_declared(captured.records, captured.spans, captured.metrics()) == []
+
+
+@pytest.mark.usefixtures("hooks")
+@pytest.mark.parametrize("era", GRAPH_ERAS)
+def test_nodes_behind_a_blocker_are_skipped(comfy: Comfy, captured: Captured) -> None:
+    """The node that blocks was executed; what gets the blocker was not, and nothing failed."""
+    comfy.run({**_with("Block"), "3": {"class_type": "Save", "inputs": {"a": ["1", 0]}}})
+    assert dict(_outcomes(captured)) == {
+        "1": "executed", "2": "executed", "9": "skipped", "3": "executed",
+    }  # fmt: skip
+    assert captured.record(semconv.EVENT_PROMPT_FINISHED)[semconv.PROMPT_OUTCOME] == "success"
+    assert captured.telemetry.dropped() == {}
+
+
+@pytest.mark.usefixtures("hooks")
 def test_an_interrupt_is_no_error(comfy: Comfy, captured: Captured) -> None:
     """Node and prompt are interrupted and no record is above the level info."""
     comfy.run(_with("Interrupt"))
-    assert _outcomes(captured)[-1] == ("2", "interrupted")
+    assert _outcomes(captured)[1:] == [("2", "interrupted"), ("9", "skipped")]
     assert captured.record(semconv.EVENT_PROMPT_FINISHED)[semconv.PROMPT_OUTCOME] == "interrupted"
     assert {record["log.level"] for record in captured.records} <= {"debug", "info"}
 
@@ -176,7 +213,7 @@ def test_a_failed_child_is_the_node_that_failed(comfy: Comfy, captured: Captured
     }
     messages = comfy.run(prompt)
     assert messages[-1][1]["node_id"] == "3"
-    assert _outcomes(captured)[-2:] == [("3.0.0.2", "failed"), ("3", "failed")]
+    assert _outcomes(captured)[-3:] == [("3.0.0.2", "failed"), ("3", "failed"), ("9", "skipped")]
     assert len(_said(captured)) == 1
     assert "node Fail (3.0.0.2)" in _said(captured)[0]
 
@@ -195,7 +232,7 @@ def test_a_lazy_node_whose_input_fails_is_skipped(comfy: Comfy, captured: Captur
     """It never did its work, and the failure is its input's alone."""
     prompt = {**_with("Lazy"), "1": {"class_type": "Fail", "inputs": {}}}
     comfy.run(prompt)
-    assert _outcomes(captured) == [("1", "failed"), ("2", "skipped")]
+    assert _outcomes(captured) == [("1", "failed"), ("2", "skipped"), ("9", "skipped")]
     assert len(_said(captured)) == 1
 
 
@@ -228,7 +265,9 @@ def test_an_async_node_is_cut_short_by_a_failure_beside_it(
         "8": {"class_type": "Save", "inputs": {"a": ["3", 0]}},
     }
     comfy.run(prompt)
-    assert _outcomes(captured)[-2:] == [("3", "failed"), ("2", "interrupted")]
+    assert _outcomes(captured)[-4:] == [
+        ("3", "failed"), ("2", "interrupted"), ("9", "skipped"), ("8", "skipped"),
+    ]  # fmt: skip
     assert captured.record(semconv.EVENT_PROMPT_FINISHED)[semconv.PROMPT_OUTCOME] == "failed"
 
 
@@ -364,6 +403,7 @@ def test_without_the_node_hook_prompts_are_still_told(comfy: Comfy, captured: Ca
         finished = captured.record(semconv.EVENT_PROMPT_FINISHED)
         assert finished["message"] == "Execution error: node Fail (2): broken on purpose"
         assert finished[semconv.ERROR_TYPE] == "ValueError"
+        assert _outcomes(captured) == []
         comfy.run(_with("Interrupt"), "p-2")
         last = captured.events(semconv.EVENT_PROMPT_FINISHED)[-1]
         assert last[semconv.PROMPT_OUTCOME] == "interrupted"

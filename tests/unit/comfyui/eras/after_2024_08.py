@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .common import (
+    ExecutionBlocker,
     ExecutionResult,
     Graph,
     Messages,
@@ -16,14 +17,22 @@ from .common import (
     step,
 )
 
-__all__ = ["PromptExecutor", "PromptQueue", "execute", "validate_prompt"]
+__all__ = ["ExecutionBlocker", "PromptExecutor", "PromptQueue", "execute", "validate_prompt"]
+
+
+class Outputs(dict[str, Any]):
+    """Results by node."""
+
+    def get(self, node_id: str) -> Any:  # type: ignore[override]
+        """Return a list of values for each of a node's outputs, None if there is no result."""
+        return [[self[node_id]]] if node_id in self else None
 
 
 class Caches:
-    """Results by node."""
+    """What ComfyUI keeps of nodes."""
 
     def __init__(self) -> None:
-        self.outputs: dict[str, Any] = {}
+        self.outputs = Outputs()
 
 
 def execute(
@@ -64,7 +73,7 @@ class PromptExecutor(Messages):
         self.say("execution_start", prompt_id=prompt_id)
         graph, caches, executed, pending = Graph(prompt), Caches(), set[str](), dict[str, Any]()
         known = {node_id: signature(prompt, node_id) for node_id in prompt}
-        caches.outputs = {n: self._results[s] for n, s in known.items() if s in self._results}
+        caches.outputs.update({n: self._results[s] for n, s in known.items() if s in self._results})
         self.say("execution_cached", nodes=list(caches.outputs), prompt_id=prompt_id)
         wanted = list(execute_outputs)
         while wanted:

@@ -23,6 +23,10 @@ class InterruptProcessingException(Exception):  # noqa: N818 - the name is Comfy
     """Somebody stopped the prompt."""
 
 
+class ExecutionBlocker:
+    """What a node returns so that nothing behind it runs."""
+
+
 class ExecutionResult(enum.Enum):
     """What a call for one node came to."""
 
@@ -85,6 +89,7 @@ NODES: dict[str, Callable[..., Any]] = {
     "Later": _later,
     "MuchLater": _much_later,
     "DDColor_Colorize": lambda **_: 1,
+    "Block": lambda **_: ExecutionBlocker(),
 }
 OUTPUTS = frozenset({"Save"})
 
@@ -220,7 +225,8 @@ def step(
             return ExecutionResult.PENDING, None, None
         else:
             inputs = {**node["inputs"], **{n: outputs[v] for n, v in links(node).items()}}
-            value = NODES[node["class_type"]](**inputs)
+            blockers = [v for v in inputs.values() if isinstance(v, ExecutionBlocker)]
+            value = blockers[0] if blockers else NODES[node["class_type"]](**inputs)
             if isinstance(value, Expansion):
                 graph.nodes.update(value.nodes)
                 graph.parents.update(dict.fromkeys(value.nodes, node_id))

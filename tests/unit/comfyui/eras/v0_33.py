@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from . import v0_3_64
 from .after_2024_08 import Caches
-from .common import ExecutionResult, Graph, PromptQueue, Server, step
+from .common import (
+    ExecutionBlocker,
+    ExecutionResult,
+    Graph,
+    PromptQueue,
+    Server,
+    links,
+    step,
+)
 from .v0_3_64 import validate_prompt
 
-__all__ = ["PromptExecutor", "PromptQueue", "execute", "validate_prompt"]
+__all__ = ["ExecutionBlocker", "PromptExecutor", "PromptQueue", "execute", "validate_prompt"]
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """A result as the cache holds it."""
+
+    outputs: list[list[Any]]
+
+
+class ExecutionList(list[str]):
+    """The nodes that are wanted; it also holds what each of them needs of others."""
+
+    execution_cache: dict[str, dict[str, CacheEntry]]
 
 
 async def execute(
@@ -50,6 +72,24 @@ class PromptExecutor(v0_3_64.PromptExecutor):
         tasks: dict[str, Any],
     ) -> tuple[ExecutionResult, Any, Any]:
         """Call the module's function as it is at this moment."""
-        return await execute(
-            self.server, graph, caches, node_id, {}, executed, prompt_id, wanted, pending, tasks, {}
-        )
+        needed = {
+            link: CacheEntry([[caches.outputs[link]]])
+            for link in links(graph.get_node(node_id)).values()
+            if link in caches.outputs
+        }
+        execution_list = ExecutionList(wanted)
+        execution_list.execution_cache = {node_id: needed}
+        result = await execute(
+            self.server, graph, _Awaited(caches.outputs), node_id, {}, executed, prompt_id,
+            execution_list, pending, tasks, {},
+        )  # fmt: skip
+        wanted[:] = execution_list
+        return result
+
+
+class _Awaited(Caches):
+    """Caches that are asked with ``await`` and whose values may be gone."""
+
+    def __init__(self, outputs: Any) -> None:
+        super().__init__()
+        self.outputs = outputs

@@ -7,6 +7,7 @@ from typing import Any
 
 from .after_2024_08 import Caches
 from .common import (
+    ExecutionBlocker,
     ExecutionResult,
     Graph,
     Messages,
@@ -18,7 +19,7 @@ from .common import (
     step,
 )
 
-__all__ = ["PromptExecutor", "PromptQueue", "execute", "validate_prompt"]
+__all__ = ["ExecutionBlocker", "PromptExecutor", "PromptQueue", "execute", "validate_prompt"]
 
 
 async def execute(
@@ -70,7 +71,7 @@ class PromptExecutor(Messages):
         self.say("execution_start", prompt_id=prompt_id)
         graph, caches, executed = Graph(prompt), Caches(), set[str]()
         known = {node_id: signature(prompt, node_id) for node_id in prompt}
-        caches.outputs = {n: self._results[s] for n, s in known.items() if s in self._results}
+        caches.outputs.update({n: self._results[s] for n, s in known.items() if s in self._results})
         self.say("execution_cached", nodes=list(caches.outputs), prompt_id=prompt_id)
         if any(node["inputs"].get("cycle") for node in prompt.values()):
             details = {"node_id": "2", "exception_message": "a cycle", "traceback": []}

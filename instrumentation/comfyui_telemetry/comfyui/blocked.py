@@ -1,0 +1,63 @@
+"""Nodes behind an ``ExecutionBlocker``: ComfyUI passes them through ``execute`` without a call.
+
+A node that gets a blocker on any input does not run; it passes the blocker on and counts as a
+success. That shows only in the outputs of the nodes before it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._running import is_link
+
+
+def is_behind_blocker(
+    node_id: str, node: Mapping[str, Any], caches: Any, execution_list: Any
+) -> bool:
+    """Say whether none of a node's calls could run because of blockers among its inputs.
+
+    A node with lists for inputs is called once for each of their items, one with
+    ``INPUT_IS_LIST`` once for all.
+    """
+    blocker = getattr(sys.modules.get("execution"), "ExecutionBlocker", None)
+    inputs = node.get("inputs")
+    if not isinstance(blocker, type) or not isinstance(inputs, Mapping):
+        return False
+    columns = [
+        column
+        for value in inputs.values()
+        if is_link(value)
+        and (column := _output(node_id, str(value[0]), value[1], caches, execution_list))
+    ]
+    if not any(isinstance(item, blocker) for column in columns for item in column):
+        return False
+    if _takes_lists(str(node.get("class_type"))):
+        return True
+    return all(
+        any(isinstance(column[min(call, len(column) - 1)], blocker) for column in columns)
+        for call in range(max(map(len, columns)))
+    )
+
+
+def _output(
+    node_id: str, source: str, slot: Any, caches: Any, execution_list: Any
+) -> Sequence[Any]:
+    """Return what a node gave at one of its outputs: a list of values, empty if not known."""
+    links = getattr(execution_list, "execution_cache", None)
+    if isinstance(links, Mapping):
+        # Since 2025-12 a list of the prompt's own holds what a node needs; the cache may be empty.
+        entry = links.get(node_id, {}).get(source)
+    else:
+        entry = caches.outputs.get(source)
+    outputs = getattr(entry, "outputs", entry)
+    if not isinstance(outputs, Sequence) or not isinstance(slot, int) or slot >= len(outputs):
+        return ()
+    found = outputs[slot]
+    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def _takes_lists(class_type: str) -> bool:
+    classes = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
+    return bool(getattr(classes.get(class_type), "INPUT_IS_LIST", False))
