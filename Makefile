@@ -49,4 +49,4 @@ locks: ## Write the lock files anew from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --upgrade --override locks/elastalert.overrides locks/elastalert.in -o locks/elastalert.txt
 
 comfyui-lock: ## Write locks/comfyui.txt anew (COMFYUI= and NODE=: checkouts at the commits of compose/comfyui.Dockerfile)
-	sed 's/opencv_python/opencv-python-headless/' $(NODE)/requirements.txt | uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate $(COMFYUI)/requirements.txt - pyproject.toml --extra comfyui -c locks/runtime.txt -o locks/comfyui.txt
+	sed 's/opencv_python/opencv-python-headless/' $(NODE)/requirements.txt | uv pip compile -q --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate $(COMFYUI)/requirements.txt - pyproject.toml --extra comfyui -c locks/comfyui.constraints -o locks/comfyui.txt
