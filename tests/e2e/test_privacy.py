@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from elasticsearch import Elasticsearch
@@ -47,6 +50,8 @@ def planted(gathered: Gathered, stack: RunningStack, elastic: Elasticsearch) -> 
             value = file.read_text().strip()
             planted.texts[file.name] = value.rpartition("=")[2].removeprefix("Bearer ")
     planted.texts["admin token"] = stack.config.admin_token
+    for name in ("es_password", "secrets.key"):
+        planted.texts[name] = (stack.config.state / "secrets" / name).read_text().strip()
     assert all(len(text) >= 8 for text in planted.texts.values())
     return planted
 
@@ -88,6 +93,59 @@ def test_nothing_is_in_a_message(planted: Planted, stack: RunningStack) -> None:
     assert planted.found_in(text) == []
 
 
+def test_nothing_is_in_an_argument_or_the_environment_of_a_process(
+    planted: Planted, stack: RunningStack
+) -> None:
+    """What ``ps`` and /proc show of each process of the stack holds no planted text."""
+    supervisor = psutil.Process(stack.status().supervisor_pid)
+    processes = [supervisor, *supervisor.children(recursive=True)]
+    leaks = {
+        (process.name(), file): found
+        for process in processes
+        for file in ("cmdline", "environ")
+        if (found := planted.found_in(_read(Path("/proc") / str(process.pid) / file)))
+    }
+
+    assert len(processes) > len(stack.status().parts)
+    assert leaks == {}
+
+
+def test_nothing_is_in_what_the_commands_say(planted: Planted, stack: RunningStack) -> None:
+    """An operator who looks at the stack, its alerts and its secrets sees no planted text."""
+    state, url = str(stack.config.state), stack.config.url("notifier")
+    said = {
+        command: _said(*command)
+        for command in (
+            ("status", "--state", state),
+            ("status", "--state", state, "--json"),
+            ("alerts", "--url", url, "list"),
+            ("alerts", "--url", url, "show", planted.alert_id),
+            ("alerts", "--url", url, "list", "--json"),
+            ("logs", "--state", state, "notifier", "--lines", "100000"),
+            ("logs", "--state", state, "elastalert", "--lines", "100000"),
+            ("secrets", "list", "--config", str(stack.config.notifier)),
+            ("secrets", "list", "--config", str(stack.config.notifier), "--json"),
+        )
+    }
+
+    assert all(said.values())
+    assert {command: planted.found_in(text) for command, text in said.items()} == {
+        command: [] for command in said
+    }
+
+
+def test_nothing_is_in_the_files_that_the_parts_keep(planted: Planted, stack: RunningStack) -> None:
+    """Outbox, agent's queue, written configurations and the secrets' store hold none in clear."""
+    config = stack.config
+    folders = (config.data_dir("notifier"), config.data_dir("agent"), config.run_dir)
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    files += [config.state / "notifier.yaml", config.state / "secrets" / "secrets.json"]
+    leaks = {file.name: found for file in files if (found := planted.found_in(_read(file)))}
+
+    assert {"outbox.sqlite3", "outbox.sqlite3-wal", "status.json"} <= {file.name for file in files}
+    assert leaks == {}
+
+
 def test_no_folder_of_this_machine_is_in_elasticsearch(
     planted: Planted, stack: RunningStack, elastic: Elasticsearch
 ) -> None:
@@ -95,6 +153,23 @@ def test_no_folder_of_this_machine_is_in_elasticsearch(
     state = str(stack.config.state)
 
     assert [text for text in documents(elastic) if state in text] == []
+
+
+def _read(file: Path) -> str:
+    return file.read_bytes().decode(errors="replace")
+
+
+def _said(*arguments: str) -> str:
+    """Return all that a command prints; it must end well."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from ddcolor_operations.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
 
 
 def _names_of_photos(stack: RunningStack, planted: Planted) -> None:
@@ -142,13 +217,14 @@ def _secret_text(planted: Planted, where: str) -> str:
         f"key in {where}": secrets.token_urlsafe(24),
         f"token in {where}": secrets.token_urlsafe(24),
         f"mail in {where}": f"user{unique}@example.com",
+        f"telephone in {where}": f"139{secrets.randbelow(10**8):08d}",
     }
     planted.texts |= values
-    path, address, key, token, mail = values.values()
+    path, address, key, token, mail, telephone = values.values()
     return (
         f"FileNotFoundError: {path}/photos/a.jpg while {address} sent it;"
         f" https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={key}"
-        f" Authorization: Bearer {token} for {mail}"
+        f" Authorization: Bearer {token} for {mail}, {telephone}"
     )
 
 

@@ -39,10 +39,14 @@ SECRETS = {
     "password": "password=hunter2hunter2",
     "mail": "li.wei@example.com",
     "sign": "SEC" + "0123456789abcdef" * 4,
+    "mobile": "13823456789",
+    "spaced mobile": "+86 139 8765 4321",
+    "identity": "11010519491231002X",
 }
 FORBIDDEN = [
     *("wedding", "10.23.45.67", "2001:db8", "693a91f6", "566cc69d", "eyJhbGci"),
     *("hunter2", "li.wei", "0123456789abcdef"),
+    *("13823456789", "8765 4321", "110105"),
 ]
 IDS = {
     semconv.PROMPT_ID: "8b1f0c6e-1234-4abc-9def-0123456789aa",
@@ -64,6 +68,7 @@ def test_log_line_is_redacted_but_keeps_its_ids(pipeline: Pipeline) -> None:
                 **IDS,
                 nested={"deep": SECRETS, "list": list(SECRETS.values())},
                 number=13800138000,
+                memory="15032385536 bytes of 17179869184 bytes, 13958643712 B",
             ),
             f"Not JSON: {' '.join(SECRETS.values())} {trace_id}",
         ],
@@ -77,6 +82,7 @@ def test_log_line_is_redacted_but_keeps_its_ids(pipeline: Pipeline) -> None:
     attributes = hit["_source"]["attributes"]
     assert {name: attributes[name] for name in IDS} == IDS
     assert attributes["number"] == 13800138000
+    assert attributes["memory"] == "15032385536 bytes of 17179869184 bytes, 13958643712 B"
     assert hit["_source"]["resource"]["attributes"]["service.instance.id"].startswith("6f0c2a00")
     assert hit["_source"]["body"]["text"].startswith("Execution error: ")
 

@@ -4,22 +4,73 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
+import yaml
 from elasticsearch import Elasticsearch, helpers
 
 from ddcolor_operations.demo.client import ServiceClient
+from ddcolor_operations.secrets.store import open_store
 from ddcolor_operations.stack import RunningStack, StackConfig, running_stack
+from ddcolor_operations.stack.notifier_config import write_notifier_config
 from ddcolor_operations.stack.ports import taken_ports
 
 _OFFSETS = range(11_000, 40_000, 1_000)
 _EVERYTHING = "logs-*,traces-*,metrics-*,elastalert*"
+
+
+class KeptSecrets:
+    """The stack's secrets as an operator keeps them: in the encrypted store, nothing in the clear.
+
+    ``config`` is the stack's with a notifier that names them, ``environment`` what leads to them.
+    Elasticsearch asks for no password here; ElastAlert2 is given one all the same.
+    """
+
+    def __init__(self, config: StackConfig) -> None:
+        folder = config.state / "secrets"
+        es_password = folder / "es_password"
+        self.environment = {
+            "DDCOLOR_SECRETS_STORE": str(folder / "secrets.json"),
+            "DDCOLOR_SECRETS_KEY_FILE": str(folder / "secrets.key"),
+            "ES_USERNAME": "elastic",
+            "ES_PASSWORD_FILE": str(es_password),
+        }
+        store = open_store(self.environment)
+
+        def moved(data: Any) -> Any:
+            """Put what a reference to a file leads to into the store."""
+            if not isinstance(data, dict):
+                return data
+            if data.keys() != {"file"}:
+                return {name: moved(value) for name, value in data.items()}
+            file = Path(data["file"])
+            name = file.name.replace(".", "_")
+            store.set(name, file.read_text(encoding="utf-8"))
+            return {"secret": name}
+
+        settings = yaml.safe_load(write_notifier_config(config).read_text(encoding="utf-8"))
+        notifier = config.state / "notifier.yaml"
+        notifier.write_text(yaml.safe_dump(moved(settings)), encoding="utf-8")
+        es_password.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        self.config = replace(config, notifier=notifier)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables in this process, for those that it starts, within the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 @contextmanager
@@ -31,7 +82,9 @@ def whole_stack(keep_state: Callable[[], bool]) -> Iterator[RunningStack]:
     # Not pytest's own folder: that is closed to other users, and as root Elasticsearch is one.
     state = Path(tempfile.mkdtemp(prefix="ddcolor-e2e-"))
     state.chmod(0o755)
-    with running_stack(_free_config(state), print) as stack:
+    config = _free_config(state)
+    kept = KeptSecrets(config)
+    with _environment(kept.environment), running_stack(kept.config, print) as stack:
         yield stack
     if keep_state():
         print(f"The stack's logs are kept in {state / 'log'}")  # noqa: T201 - pytest shows it
