@@ -13,6 +13,7 @@ from ddcolor_operations.notifier.database import open_database
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.links import Kibana
 from ddcolor_operations.notifier.messages import Renderer
+from ddcolor_operations.notifier.routing import Routing
 from ddcolor_operations.notifier.views import Reader
 from ddcolor_operations.notifier.wording import load_wording
 
@@ -36,6 +37,7 @@ def alert_json(number: int = 1, **changes: Any) -> dict[str, Any]:
         "summary": "Out of memory: node DDColor_Colorize (2): no room",
         "count": 1,
         "values": {},
+        "owner": None,
         **changes,
     }
 
@@ -52,13 +54,29 @@ def make_item(number: int = 1, *, held_before: int = 0, maybe_sent: bool = False
     return Item(number, alert, 1, 0, now, now, held_before, maybe_sent=maybe_sent)
 
 
-def make_renderer(
-    language: str = "zh", *, kibana: bool = True, templates_dir: Path | None = None
-) -> Renderer:
-    """Return a renderer for a reader in UTC."""
+def make_reader(
+    language: str = "zh",
+    *,
+    kibana: bool = True,
+    templates_dir: Path | None = None,
+    routing: Routing | None = None,
+) -> Reader:
+    """Return a reader in UTC."""
     links = Kibana("https://kibana.example.com/s/ops", "ddcolor-logs", "ddcolor-traces")
     wording = load_wording(language, templates_dir)
-    return Renderer(Reader(wording, UTC, links if kibana else None), templates_dir)
+    return Reader(wording, UTC, links if kibana else None, routing)
+
+
+def make_renderer(
+    language: str = "zh",
+    *,
+    kibana: bool = True,
+    templates_dir: Path | None = None,
+    routing: Routing | None = None,
+) -> Renderer:
+    """Return a renderer for a reader in UTC."""
+    reader = make_reader(language, kibana=kibana, templates_dir=templates_dir, routing=routing)
+    return Renderer(reader, templates_dir)
 
 
 def open_outbox(folder: Path) -> sqlite3.Connection:

@@ -1,4 +1,8 @@
-"""``python -m ddcolor_operations.notifier``: run the notifier until SIGTERM or Ctrl-C."""
+"""``python -m ddcolor_operations.notifier``: run the notifier until SIGTERM or Ctrl-C.
+
+SIGHUP reads the configuration again: channels, routing, words and templates. Where it listens, its
+outbox and its log need a restart.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from ddcolor_operations.notifier.config import OVERRIDES, Config, load_config
 from ddcolor_operations.notifier.database import DatabaseError
 from ddcolor_operations.notifier.events import AlertLog
 from ddcolor_operations.notifier.server import make_app
-from ddcolor_operations.notifier.service import Notifier
+from ddcolor_operations.notifier.service import Notifier, make_renderer
 from ddcolor_operations.notifier.settings import ConfigError
 from ddcolor_operations.notifier.wording import WordingError
 
@@ -33,15 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_config(options.config)
         if options.check:
+            make_renderer(config)
             return 0
-        asyncio.run(_serve(config))
+        asyncio.run(_serve(options.config, config))
     except (ConfigError, WordingError, DatabaseError, OSError) as error:
         sys.stderr.write(f"notifier: {error}\n")
         return 2
     return 0
 
 
-async def _serve(config: Config) -> None:
+async def _serve(path: Path, config: Config) -> None:
     telemetry = configure(
         service_name="ddcolor-notifier",
         log_file=config.log_file,
@@ -55,6 +60,7 @@ async def _serve(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
         notifier = Notifier(config, log)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, notifier, path, log)
         runner = web.AppRunner(make_app(notifier), access_log=None, handle_signals=False)
         await notifier.start()
         try:
@@ -68,6 +74,16 @@ async def _serve(config: Config) -> None:
             log.note("Notifier stopped")
     finally:
         telemetry.shutdown()
+
+
+def _reload(notifier: Notifier, path: Path, log: AlertLog) -> None:
+    """Read the configuration again; a broken one changes nothing."""
+    try:
+        notifier.reload(load_config(path))
+    except (ConfigError, WordingError) as error:
+        log.trouble("The configuration is not usable, the old one stays", str(error))
+    else:
+        log.note("Configuration read again")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Alert:
     summary: str
     count: int
     values: Mapping[str, Scalar]
+    owner: str | None = None
 
     @classmethod
     def from_json(cls, data: object) -> Alert:
@@ -58,11 +59,11 @@ class Alert:
             )
         return cls(
             alert_id=_matching(data, "alert_id", _HEX_32, "32 lower-case hex digits"),
-            rule=_name(data, "rule"),
+            rule=name_field(data, "rule"),
             kind=_matching(data, "kind", _KIND, "a kind of the fault catalogue, as out_of_memory"),
             level=level,
-            service=_name(data, "service"),
-            occurred_at=_time(data, "occurred_at"),
+            service=name_field(data, "service"),
+            occurred_at=time_field(data, "occurred_at"),
             node=_optional_name(data, "node"),
             node_id=_optional_name(data, "node_id"),
             prompt_id=_optional_name(data, "prompt_id"),
@@ -74,6 +75,7 @@ class Alert:
             summary=redact(_text(data, "summary", "")[:_SUMMARY_LIMIT]),
             count=_integer(data, "count", low=1, default=1),
             values=_values(data),
+            owner=_optional_name(data, "owner"),
         )
 
     @classmethod
@@ -100,6 +102,7 @@ class Alert:
             "summary": self.summary,
             "count": self.count,
             "values": dict(self.values),
+            "owner": self.owner,
         }
 
 
@@ -137,7 +140,8 @@ def _text(data: Mapping[str, object], field: str, default: str | None = None) ->
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
-def _name(data: Mapping[str, object], field: str) -> str:
+def name_field(data: Mapping[str, object], field: str) -> str:
+    """Return a required, redacted name; raises :class:`AlertError`."""
     value = _text(data, field).strip()
     if not value or len(value) > _NAME_LIMIT:
         raise AlertError(f"{field}: must have 1 to {_NAME_LIMIT} characters, has {len(value)}")
@@ -167,7 +171,8 @@ def _integer(
     return value
 
 
-def _time(data: Mapping[str, object], field: str) -> datetime:
+def time_field(data: Mapping[str, object], field: str) -> datetime:
+    """Return a required, aware time; raises :class:`AlertError`."""
     return parse_rfc3339(_text(data, field), field)
 
 
@@ -178,12 +183,12 @@ def _values(data: Mapping[str, object]) -> dict[str, Scalar]:
     kept: dict[str, Scalar] = {}
     for key, value in values.items():
         if isinstance(value, str):
-            kept[_name({"values": key}, "values")] = redact(value[:_NAME_LIMIT])
+            kept[name_field({"values": key}, "values")] = redact(value[:_NAME_LIMIT])
         elif isinstance(value, float) and not math.isfinite(value):
             # JSON has no such number; Python's reader takes it all the same.
-            kept[_name({"values": key}, "values")] = str(value)
+            kept[name_field({"values": key}, "values")] = str(value)
         elif isinstance(value, int | float):
-            kept[_name({"values": key}, "values")] = value
+            kept[name_field({"values": key}, "values")] = value
         else:
             raise AlertError(f"values.{key[:40]}: send a number, a text or a boolean")
     return kept

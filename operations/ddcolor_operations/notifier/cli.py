@@ -1,7 +1,8 @@
-"""``ddcolor-obs alerts``: look at alerts, retry, silence, preview messages."""
+"""``ddcolor-obs alerts``: look at alerts, acknowledge, retry, silence, preview messages."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,9 @@ import click
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.notifier.alert import to_rfc3339
 from ddcolor_operations.notifier.channels.base import Format
-from ddcolor_operations.notifier.client import Client, ClientError
+from ddcolor_operations.notifier.client import Client, ClientError, read_token
 from ddcolor_operations.notifier.config import load_config
+from ddcolor_operations.notifier.describe import describe
 from ddcolor_operations.notifier.messages import Renderer, TemplateError
 from ddcolor_operations.notifier.preview import FORMATS, PreviewError, preview, sample
 from ddcolor_operations.notifier.service import make_renderer
@@ -27,6 +29,9 @@ _MARKS = {"delivered": "✓", "pending": "…", "dead": "✗"}
 _SPAN = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
+# How ``show`` names the deliveries of an alert that are not of the alert itself.
+_PARTS = {"deliveries": "", "escalations": "escalation to ", "quiet_deliveries": "its end to "}
+
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -38,10 +43,16 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     show_default=True,
     help="Where the notifier is.",
 )
+@click.option(
+    "--token-file",
+    envvar="DDCOLOR_NOTIFIER_TOKEN_FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with the notifier's api_token; or set DDCOLOR_NOTIFIER_TOKEN.",
+)
 @click.pass_context
-def alerts(context: click.Context, url: str) -> None:
-    """Look at alerts, try dead deliveries again, silence, preview messages."""
-    context.obj = Client(url)
+def alerts(context: click.Context, url: str, token_file: Path | None) -> None:
+    """Look at alerts, acknowledge, try dead deliveries again, silence, preview messages."""
+    context.obj = Client(url, read_token(token_file))
 
 
 @alerts.command("list")
@@ -73,13 +84,81 @@ def show(client: Client, reference: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(alert, ensure_ascii=False))
         return
-    deliveries = alert.pop("deliveries")
+    deliveries = {title: alert.pop(name) for name, title in _PARTS.items()}
+    taken = alert.pop("acknowledged")
     width = max(map(len, alert))
     for name, value in alert.items():
         if value not in (None, "", {}):
             click.echo(f"{name:<{width}}  {value}")
-    for delivery in deliveries:
-        click.echo(f"{_MARKS[delivery['status']]} {_delivery(delivery)}")
+    if taken:
+        click.echo(f"acknowledged by {_acknowledged(taken)}")
+    for title, entries in deliveries.items():
+        for delivery in entries:
+            click.echo(f"{_MARKS[delivery['status']]} {title}{_delivery(delivery)}")
+
+
+@alerts.command()
+@click.argument("reference", metavar="ALERT|SERVICE/KIND")
+@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who takes it.")
+@click.option("--note", default="", help="For those who look at the alert.")
+@_as_json
+@click.pass_obj
+def ack(client: Client, reference: str, by: str, note: str, as_json: bool) -> None:
+    """Take a fault on: it calls nobody else, and its repeats are only counted until it is over.
+
+    Name one of its alerts by the first digits of its id, or the fault as SERVICE/KIND.
+    """
+    body = {"by": by, "note": note}
+    service, slash, kind = reference.rpartition("/")
+    if slash:
+        data = _asked(lambda: client.acknowledge(None, {**body, "service": service, "kind": kind}))
+    else:
+        data = _asked(lambda: client.acknowledge(reference, body))
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=False))
+        return
+    for one in data["acknowledged"]:
+        what = "was taken on before, by" if one["already"] else "is taken on by"
+        click.echo(
+            f"{one['alert_id'][:8]}  {one['service']}  {one['kind']}  {what} {_acknowledged(one)}"
+        )
+
+
+@alerts.command()
+@click.option("--forget", metavar="PATH", help="Expect no more heartbeats of this path.")
+@_as_json
+@click.pass_obj
+def beats(client: Client, forget: str | None, as_json: bool) -> None:
+    """Show by which paths alerts come, and whether their heartbeats do."""
+    if forget is not None:
+        data = _asked(lambda: client.forget_path(forget))
+        text = f"no heartbeat of {forget} is expected any more"
+    else:
+        data = _asked(client.paths)
+        lines = [
+            f"{'silent' if way['silent'] else 'alive':<6}  {name}  last heartbeat of"
+            f" {way['service']} {way['last_beat_at'] or 'never in time'}, {way['late_s']:g} s old"
+            for name, way in data["paths"].items()
+        ]
+        text = "\n".join(lines) or "no heartbeat has come by any path yet"
+    click.echo(json.dumps(data, ensure_ascii=False) if as_json else text)
+
+
+@alerts.command("check-config")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_as_json
+def check_config(file: Path, as_json: bool) -> None:
+    """Check a notifier's configuration, its templates too, and show who hears of what."""
+    try:
+        config = load_config(file)
+        make_renderer(config)
+    except (ConfigError, WordingError) as error:
+        raise click.ClickException(str(error)) from None
+    report = describe(config)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        return
+    click.echo("\n".join(report.lines()))
 
 
 @alerts.command()
@@ -199,6 +278,11 @@ def _seconds(span: str) -> float:
             f"{span!r} is no span: give 30s, 30m, 2h or 1d", param_hint="--for"
         )
     return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+
+
+def _acknowledged(one: dict[str, Any]) -> str:
+    note = f" ({one['note']})" if one["note"] else ""
+    return f"{one['by'] or 'somebody'} at {one['at']} after {one['waited_s']:g} s{note}"
 
 
 def _silence_line(entry: dict[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -14,11 +16,19 @@ class ClientError(Exception):
     """The notifier could not be asked, or refused; the text says why and what to do."""
 
 
-class Client:
-    """Talks to the notifier at ``url``."""
+def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the notifier's token from ``file``, else from DDCOLOR_NOTIFIER_TOKEN, else None."""
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip() or None
+    return environment.get("DDCOLOR_NOTIFIER_TOKEN") or None
 
-    def __init__(self, url: str) -> None:
+
+class Client:
+    """Talks to the notifier at ``url``, with its token if it asks for one."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
         self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def alerts(self, since: str | None, limit: int) -> dict[str, Any]:
         """Return ``alerts`` received since a time, oldest first, and whether there are ``more``."""
@@ -32,6 +42,19 @@ class Client:
         """Make dead deliveries pending again, of one alert or of all."""
         path = f"/alerts/{reference}/retry" if reference else "/alerts/retry"
         return self._ask("POST", path, {"channel": channel})
+
+    def acknowledge(self, reference: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Take on the episode of an alert, or of the fault that ``body`` names."""
+        path = f"/alerts/{reference}/ack" if reference else "/alerts/ack"
+        return self._ask("POST", path, {}, body)
+
+    def paths(self) -> dict[str, Any]:
+        """Return the ``paths`` by which alerts come, with their last heartbeats."""
+        return self._ask("GET", "/heartbeats", {})
+
+    def forget_path(self, path: str) -> dict[str, Any]:
+        """Expect no more heartbeats of a path."""
+        return self._ask("DELETE", f"/heartbeats/{path}", {})
 
     def silence(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Start a silence; return its ``id`` and ``until``."""
@@ -59,6 +82,7 @@ class Client:
                 self._url + path,
                 params=query,
                 json=body,
+                headers=self._headers,
                 timeout=_TIMEOUT_S,
                 allow_redirects=False,
             )

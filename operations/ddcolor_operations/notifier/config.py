@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
-from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.channels import make_channel
 from ddcolor_operations.notifier.channels.base import Channel
 from ddcolor_operations.notifier.deliveries import RetryPolicy
 from ddcolor_operations.notifier.links import Kibana
 from ddcolor_operations.notifier.outbox import RECORD
-from ddcolor_operations.notifier.secrets import readers
+from ddcolor_operations.notifier.routing import Routing, read_routing
+from ddcolor_operations.notifier.secrets import Secret, readers
 from ddcolor_operations.notifier.settings import ConfigError, Section
 from ddcolor_operations.notifier.wording import LANGUAGES
 
@@ -34,49 +32,18 @@ OVERRIDES: Mapping[str, str] = {
     "DDCOLOR_NOTIFIER_KIBANA_URL": "kibana_url",
 }
 
-_DEFAULT_LEVELS: Mapping[str, tuple[str, ...]] = {
-    "1": (RECORD,),
-    "2": ("wecom", "dingtalk"),
-    "3": ("wecom", "dingtalk", "sms", "mail"),
-}
-
-
 _PATHS = frozenset({"data_dir", "log_file"})
 # One word for a search engine, so that a name in a log message is never a keyword of a rule.
 _CHANNEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Alerts that match every pattern go to ``channels``, whatever their level says."""
+class WatchdogSettings:
+    """How the watchdog watches (s), and the channels by which it says that the notifier is dead."""
 
-    patterns: Mapping[str, str]
+    every_s: float
+    dead_after_s: float
     channels: tuple[str, ...]
-
-    def matches(self, alert: Alert) -> bool:
-        """Tell whether the alert is one of this route's."""
-        facts = {
-            "service": alert.service,
-            "kind": alert.kind,
-            "rule": alert.rule,
-            "level": str(alert.level),
-        }
-        return all(fnmatch.fnmatchcase(facts[f], p) for f, p in self.patterns.items())
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """Which channels an alert goes to: the first route that matches, else its level's."""
-
-    levels: Mapping[int, tuple[str, ...]]
-    routes: tuple[Route, ...]
-
-    def channels(self, alert: Alert) -> tuple[str, ...]:
-        """Return the names of the channels, at least ``record``."""
-        for route in self.routes:
-            if route.matches(alert):
-                return route.channels
-        return self.levels[alert.level]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +58,11 @@ class Config:
     zone: tzinfo
     kibana: Kibana | None
     templates_dir: Path | None
+    api_token: Secret | None
     window_s: float
     quiet_s: float
+    path_silent_s: float
+    watchdog: WatchdogSettings
     digest_from: int
     keep_s: float
     retry: RetryPolicy
@@ -111,7 +81,25 @@ def load_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
     try:
         return _config(data, path, os.environ if environment is None else environment)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}{_line_of(path, str(error))}: {error}") from None
+
+
+def _line_of(path: Path, error: str) -> str:
+    """Return ``:LINE`` of the setting with whose dotted name ``error`` begins, or nothing."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = ""
+    for part in re.findall(r"[^.\[\]]+", error.partition(": ")[0]):
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and part.isdigit():
+            entry = node.value[int(part)]
+            found = (entry, entry)
+        if found is None:
+            # What is missing would stand in the part that was found last.
+            return line
+        line, node = f":{found[0].start_mark.line + 1}", found[1]
+    return line
 
 
 def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
@@ -121,17 +109,20 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
     if isinstance(data, dict):
         data = data | _overrides(environment)
     top = Section(data, "", base=base, secrets=readers(base))
-    channels = _channels(top.section("channels"))
+    zone, channels = _zone(top), _channels(top.section("channels"))
     dedupe, digest, retry = top.section("deduplicate"), top.section("digest"), top.section("retry")
     kibana_url = top.text("kibana_url", "")
+    heartbeats, watchdog = top.section("heartbeats"), top.section("watchdog")
     window_s = dedupe.number("window_s", 300, low=0, high=86400)
+    # Shorter than the window, a fault would be called over while it is held back.
+    quiet_s = top.number("quiet_s", max(600, window_s), low=window_s, high=7 * 86400)
     config = Config(
         host=top.text("host", "127.0.0.1"),
         port=top.integer("port", 8085, low=0, high=65535),
         data_dir=top.path("data_dir") or base / "notifier-data",
         log_file=top.path("log_file"),
         language=top.choice("language", LANGUAGES, "zh"),
-        zone=_zone(top),
+        zone=zone,
         kibana=(
             Kibana(
                 kibana_url,
@@ -142,9 +133,15 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
             else None
         ),
         templates_dir=_folder(top, "templates_dir"),
+        api_token=top.secret("api_token") if top.has("api_token") else None,
         window_s=window_s,
-        # Shorter than the window, a fault would be called over while it is held back.
-        quiet_s=top.number("quiet_s", max(600, window_s), low=window_s, high=7 * 86400),
+        quiet_s=quiet_s,
+        path_silent_s=heartbeats.number("silent_after_s", 120, low=0.1, high=86400),
+        watchdog=WatchdogSettings(
+            every_s=watchdog.number("every_s", 10, low=0.1, high=3600),
+            dead_after_s=watchdog.number("dead_after_s", 60, low=0.1, high=86400),
+            channels=_watchdog_channels(watchdog, channels),
+        ),
         digest_from=digest.integer("from", 5, low=2, high=500),
         keep_s=top.number("keep_days", 30, low=0.01, high=3650) * 86400,
         retry=RetryPolicy(
@@ -153,12 +150,12 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
             give_up_after_s=retry.number("give_up_after_s", 86400, low=0, high=30 * 86400),
         ),
         channels=channels,
-        routing=_routing(top.section("routing"), channels),
+        routing=read_routing(top.section("routing"), channels, zone, quiet_s),
     )
     # Named even when there is no kibana_url, so that they are not taken for misspelt.
     top.text("kibana_logs_view", "")
     top.text("kibana_traces_view", "")
-    for section in (dedupe, digest, retry, top):
+    for section in (dedupe, digest, retry, heartbeats, watchdog, top):
         section.done()
     return config
 
@@ -190,53 +187,24 @@ def _channels(section: Section) -> dict[str, Channel]:
     return {name: make_channel(name, section.section(name)) for name in section.names()}
 
 
-def _routing(section: Section, channels: Mapping[str, Channel]) -> Routing:
-    levels_given = section.section("levels")
-    levels: dict[int, tuple[str, ...]] = {}
-    for level, default in _DEFAULT_LEVELS.items():
-        if levels_given.has(level):
-            names = levels_given.texts(level)
-            _check_channels(levels_given.where(level), names, channels)
-        else:
-            # The defaults name the usual channels; those that are set up are used.
-            names = tuple(name for name in default if name == RECORD or name in channels)
-        levels[int(level)] = names or (RECORD,)
-    levels_given.done()
-    routes = []
-    for entry in section.mappings("routes"):
-        match = entry.section("match")
-        patterns = {
-            field: match.text(field)
-            for field in ("service", "kind", "rule", "level")
-            if match.has(field)
-        }
-        match.done()
-        names = entry.texts("channels")
-        entry.done()
-        if not patterns or not names:
-            raise ConfigError(f"{entry.where('match')}: give at least one pattern and one channel")
-        _check_channels(entry.where("channels"), names, channels)
-        routes.append(Route(patterns, names))
-    section.done()
-    return Routing(levels, tuple(routes))
-
-
-def _check_channels(where: str, names: Sequence[str], channels: Mapping[str, Channel]) -> None:
+def _watchdog_channels(section: Section, channels: Mapping[str, Channel]) -> tuple[str, ...]:
+    """Return the channels that are named, else all that people read."""
+    if not section.has("channels"):
+        return tuple(name for name, channel in channels.items() if channel.hears_end)
+    names = section.texts("channels")
     for name in names:
-        if name != RECORD and name not in channels:
-            known = ", ".join([RECORD, *channels])
-            raise ConfigError(f"{where}: channel {name!r} is not set up: use one of {known}")
+        if name not in channels:
+            raise ConfigError(
+                f"{section.where('channels')}: channel {name!r} is not set up: use one of"
+                f" {', '.join(channels)}"
+            )
+    return names
 
 
 def _zone(top: Section) -> tzinfo:
-    name = top.text("timezone", "")
-    if name:
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigError(
-                f"timezone: {name!r} is unknown: give a name as Asia/Shanghai"
-            ) from None
+    given = top.zone("timezone")
+    if given is not None:
+        return given
     local = datetime.now().astimezone().tzinfo
     if local is None:  # pragma: no cover - astimezone() always sets one
         raise ConfigError("timezone: the machine has none: set it")

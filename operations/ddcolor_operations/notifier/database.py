@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_VERSION = 2
+_VERSION = 3
 _BATCH = 256
 
 _SCHEMA = """
@@ -46,6 +46,8 @@ CREATE TABLE windows (
     last_at   REAL NOT NULL,
     total     INTEGER NOT NULL,
     quiet     INTEGER NOT NULL DEFAULT 0,  -- the episode is over
+    escalated   INTEGER NOT NULL DEFAULT 0,  -- calls because nobody acknowledged
+    escalate_at REAL,                        -- when the next such call is due
     PRIMARY KEY (service, kind, level)
 ) STRICT;
 
@@ -53,7 +55,8 @@ CREATE TABLE deliveries (
     seq          INTEGER PRIMARY KEY,
     alert_seq    INTEGER NOT NULL REFERENCES alerts (seq) ON DELETE CASCADE,
     channel      TEXT NOT NULL,
-    episode      TEXT NOT NULL DEFAULT '',    -- JSON: says that it is over; '': the alert itself
+    occasion     TEXT NOT NULL DEFAULT '',    -- JSON, see occasions.py; '': the alert itself
+    form         INTEGER NOT NULL DEFAULT 0,  -- what may share one message, see occasions.Form
     level        INTEGER NOT NULL,
     status       TEXT NOT NULL CHECK (status IN ('pending', 'delivered', 'dead')),
     attempts     INTEGER NOT NULL DEFAULT 0,
@@ -64,7 +67,7 @@ CREATE TABLE deliveries (
     maybe_sent   INTEGER NOT NULL DEFAULT 0,  -- a try ended without an answer
     delivered_at REAL,
     error        TEXT,
-    UNIQUE (alert_seq, channel, episode)
+    UNIQUE (alert_seq, channel, occasion)
 ) STRICT;
 CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE status = 'pending';
 
@@ -95,6 +98,38 @@ CREATE TABLE blocks (
 ) STRICT;
 """
 
+_SINCE_VERSION_3 = """
+-- An alert that has a row here is acknowledged, and with it the episode whose window it holds.
+CREATE TABLE acknowledgements (
+    alert_seq INTEGER PRIMARY KEY REFERENCES alerts (seq) ON DELETE CASCADE,
+    at        REAL NOT NULL,
+    by        TEXT NOT NULL,
+    note      TEXT NOT NULL,
+    waited_s  REAL NOT NULL               -- since the episode's first alert
+) STRICT;
+
+-- The ways by which alerts come, each proved by its heartbeats.
+CREATE TABLE paths (
+    path      TEXT PRIMARY KEY,
+    service   TEXT NOT NULL,              -- whose heartbeat came last
+    beat_at   REAL,                       -- the last beat in time; NULL: all were late
+    late_s    REAL NOT NULL,              -- from the last beat's record to its arrival
+    alert_seq INTEGER REFERENCES alerts (seq) ON DELETE SET NULL  -- says that it is silent
+) STRICT;
+"""
+
+#: From the version named to the next. What an older notifier accepted must still be delivered.
+_UPGRADES = {
+    2: """
+ALTER TABLE windows ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE windows ADD COLUMN escalate_at REAL;
+ALTER TABLE deliveries RENAME COLUMN episode TO occasion;
+ALTER TABLE deliveries ADD COLUMN form INTEGER NOT NULL DEFAULT 0;
+UPDATE deliveries SET form = 3 WHERE occasion != '';
+"""
+    + _SINCE_VERSION_3
+}
+
 
 class DatabaseError(Exception):
     """The outbox cannot be opened; the text says why and what to do."""
@@ -111,8 +146,15 @@ def open_database(data_dir: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        while version in _UPGRADES:
+            version += 1
+            connection.executescript(
+                f"BEGIN; {_UPGRADES[version - 1]} PRAGMA user_version = {version}; COMMIT;"
+            )
         if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            connection.executescript(
+                f"BEGIN; {_SCHEMA} {_SINCE_VERSION_3} PRAGMA user_version = {_VERSION}; COMMIT;"
+            )
         elif version != _VERSION:
             connection.close()
             raise DatabaseError(

@@ -25,6 +25,7 @@ from ddcolor_operations.notifier.channels.base import (
     Outcome,
     Retry,
 )
+from ddcolor_operations.notifier.occasions import Form, Occasion, from_text
 
 #: A robot counts a request when it arrives, we when its answer came: later, so never too fast. The
 #: margin is for clocks that run at different speeds.
@@ -52,24 +53,19 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """A channel's limits: messages a minute (None: none), and when many become one digest."""
+    """A channel's limits: messages a minute (None: none), and when many become one digest.
+
+    Without ``digests`` each alert is a request of its own, however many wait.
+    """
 
     per_minute: int | None
     digest_from: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """A fault that is over: first and last alert (s since the epoch), and how many there were."""
-
-    since: float
-    last_at: float
-    total: int
+    digests: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One delivery in a claim, with its alert; ``episode`` if it says that the fault is over."""
+    """One delivery in a claim, with its alert; ``occasion`` is None for the alert itself."""
 
     seq: int
     alert: Alert
@@ -79,15 +75,13 @@ class Item:
     received_at: float
     held_before: int
     maybe_sent: bool
-    episode: Episode | None = None
+    occasion: Occasion = None
+    form: Form = Form.ALERT
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Deliveries that one request to the channel shall carry; several are a digest.
-
-    Either all are alerts, or all say that a fault is over.
-    """
+    """Deliveries of one form that one request to the channel shall carry; several are a digest."""
 
     attempt_seq: int
     channel: str
@@ -106,7 +100,7 @@ def claim(connection: sqlite3.Connection, channel: str, pace: Pace, now: float) 
 
     Loudest and oldest first. When more is due than the channel still takes in this minute, or
     ``digest_from`` of a level are due at once (a storm, or a channel that was down), all go as
-    one digest.
+    one digest. What waited for the end of the quiet hours is always one digest.
     """
     block = connection.execute(
         "SELECT until FROM blocks WHERE channel = ? AND until > ?", (channel, now)
@@ -117,10 +111,10 @@ def claim(connection: sqlite3.Connection, channel: str, pace: Pace, now: float) 
         "SELECT deliveries.*, alerts.body, alerts.received_at, alerts.held_before"
         " FROM deliveries JOIN alerts ON alerts.seq = deliveries.alert_seq"
         " WHERE channel = ? AND deliveries.status = 'pending' AND next_at <= ?"
-        " ORDER BY episode != '', deliveries.level DESC, deliveries.seq LIMIT ?",
+        " ORDER BY form, deliveries.level DESC, deliveries.seq LIMIT ?",
         (channel, now, _DIGEST_LIMIT),
     ).fetchall()
-    rows = [row for row in rows if bool(row["episode"]) == bool(rows[0]["episode"])]
+    rows = [row for row in rows if row["form"] == rows[0]["form"]]
     if not rows:
         (earliest,) = connection.execute(
             "SELECT min(next_at) FROM deliveries WHERE channel = ? AND status = 'pending'",
@@ -132,7 +126,8 @@ def claim(connection: sqlite3.Connection, channel: str, pace: Pace, now: float) 
         return Wait(next_free)
     # Messages of the highest level go alone while they are few, and leave a slot for the rest.
     top = sum(row["level"] == rows[0]["level"] for row in rows)
-    alone = top < pace.digest_from and top + (len(rows) > top) <= free
+    few = top < pace.digest_from and top + (len(rows) > top) <= free
+    alone = (few and rows[0]["form"] != Form.HELD_OVER) or not pace.digests
     items = tuple(_item(row) for row in (rows[:1] if alone else rows))
     attempt_seq = connection.execute(
         "INSERT INTO attempts (channel, started_at) VALUES (?, ?)", (channel, now)
@@ -291,5 +286,6 @@ def _item(row: sqlite3.Row) -> Item:
         received_at=row["received_at"],
         held_before=row["held_before"],
         maybe_sent=bool(row["maybe_sent"]),
-        episode=Episode(**json.loads(row["episode"])) if row["episode"] else None,
+        occasion=from_text(row["occasion"]),
+        form=Form(row["form"]),
     )

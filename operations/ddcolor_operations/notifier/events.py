@@ -10,9 +10,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from comfyui_telemetry import semconv
+from ddcolor_operations.notifier.acknowledgements import Acknowledged
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.deliveries import Item
+from ddcolor_operations.notifier.episodes import Told
+from ddcolor_operations.notifier.occasions import Form
 from ddcolor_operations.notifier.outbox import Status
+
+_WHAT = {
+    Form.ALERT: "Alert",
+    Form.ESCALATION: "Escalation",
+    Form.HELD_OVER: "Alert of the quiet hours",
+    Form.OVER: "End of an episode",
+}
 
 
 class AlertLog:
@@ -39,15 +49,17 @@ class AlertLog:
                 **{semconv.ALERT_STATUS: status},
             )
 
-    def delivered(self, channel: str, items: Sequence[Item], note: str | None) -> None:
+    def delivered(self, channel: str, items: Sequence[Item], note: str | None, now: float) -> None:
         """Record a confirmed message, once for each alert that it carried."""
         for item in items:
             attributes = self._delivery(channel, item, "delivered")
             if note:
                 attributes[semconv.ERROR_MESSAGE] = note
-            what = "Alert" if item.episode is None else "End of an episode"
+            if item.occasion is None:
+                waited = now - item.alert.occurred_at.timestamp()
+                attributes[semconv.ALERT_TIME_TO_DELIVER] = max(waited, 0.0)
             self._log.info(
-                f"{what} delivered to {channel}",
+                f"{_WHAT[item.form]} delivered to {channel}",
                 event_name=semconv.EVENT_ALERT_DELIVERED,
                 **attributes,
             )
@@ -69,6 +81,35 @@ class AlertLog:
                     event_name=semconv.EVENT_ALERT_FAILED,
                     **attributes,
                 )
+
+    def told(self, told: Told) -> None:
+        """Record the ends of episodes and the calls because nobody acknowledged."""
+        for alert, episode in told.ended:
+            self._log.info(
+                "Episode is resolved" if episode.resolved else "Episode has gone quiet",
+                event_name=semconv.EVENT_ALERT_RESOLVED,
+                **_attributes(alert),
+                **{
+                    semconv.ALERT_STATUS: "resolved" if episode.resolved else "quiet",
+                    semconv.ALERT_TOTAL: episode.total,
+                },
+            )
+        for alert, call in told.escalated:
+            self._log.warning(
+                "Nobody acknowledged an episode, others are called",
+                event_name=semconv.EVENT_ALERT_ESCALATED,
+                **_attributes(alert),
+                **{semconv.ALERT_ESCALATION: call.step, semconv.ALERT_TOTAL: call.total},
+            )
+
+    def acknowledged(self, taken: Acknowledged) -> None:
+        """Record that somebody took an episode on, and how long that took."""
+        attributes = _attributes(taken.alert) | {semconv.ALERT_TIME_TO_ACK: taken.waited_s}
+        if taken.by:
+            attributes[semconv.ALERT_ACKNOWLEDGED_BY] = taken.by
+        self._log.info(
+            "Episode acknowledged", event_name=semconv.EVENT_ALERT_ACKNOWLEDGED, **attributes
+        )
 
     def trouble(self, message: str, error: str) -> None:
         """Record a trouble of the notifier itself; ``message`` is one of our own texts."""

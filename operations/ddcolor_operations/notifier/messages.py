@@ -11,8 +11,9 @@ import jinja2
 import markupsafe
 from jinja2.sandbox import SandboxedEnvironment
 
-from ddcolor_operations.notifier.channels.base import Format, Message
+from ddcolor_operations.notifier.channels.base import Format, Link, Message, Subject
 from ddcolor_operations.notifier.deliveries import Item
+from ddcolor_operations.notifier.occasions import Form, to_text
 from ddcolor_operations.notifier.text import clean, cut_bytes, escape_markdown
 from ddcolor_operations.notifier.views import (
     AlertView,
@@ -28,7 +29,7 @@ from ddcolor_operations.notifier.wording import TEMPLATES
 _SIZES = (Size(400, 20), Size(160, 10), Size(60, 5), Size(0, 2))
 _SUBJECT_LIMIT = 200
 _View = AlertView | DigestView | QuietView
-_MARKDOWN: frozenset[Format] = frozenset({"wecom", "dingtalk"})
+_MARKDOWN: frozenset[Format] = frozenset({"wecom", "wecom_v2", "dingtalk", "dingtalk_card"})
 
 
 _TEMPLATE_OF = {AlertView: "alert", DigestView: "digest", QuietView: "quiet"}
@@ -65,13 +66,8 @@ class Renderer:
             body = self._fill(format_, view)
             if len(body.encode("utf-8", "replace")) <= limit:
                 break
-        return Message(
-            title=self._title(view),
-            body=cut_bytes(body, limit),
-            level=view.level,
-            key=_key(items),
-            html=self._fill("mail", view, html=True) if format_ == "mail" else "",
-        )
+        html = self._fill("mail", view, html=True) if format_ == "mail" else ""
+        return self._message(items, view, cut_bytes(body, limit), html)
 
     def fallback(self, items: Sequence[Item], format_: Format, limit: int, now: float) -> Message:
         """Return a message made without templates, for when the operator's cannot be used."""
@@ -79,10 +75,22 @@ class Renderer:
         title = self._title(view)
         body = escape_markdown(title) if format_ in _MARKDOWN else title
         html = f"<p>{markupsafe.escape(title)}</p>"
-        return Message(title, cut_bytes(body, limit), view.level, _key(items), html)
+        return self._message(items, view, cut_bytes(body, limit), html)
+
+    def _message(self, items: Sequence[Item], view: _View, body: str, html: str) -> Message:
+        return Message(
+            title=self._title(view),
+            body=body,
+            level=view.level,
+            key=_key(items),
+            html=html,
+            subjects=tuple(Subject(i.alert, i.held_before, i.occasion) for i in items),
+            facts=self._facts(view),
+            links=self._links(view),
+        )
 
     def _view(self, items: Sequence[Item], size: Size, now: float) -> _View:
-        if items[0].episode is not None:
+        if items[0].form is Form.OVER:
             return self._reader.quiet(items, size)
         if len(items) == 1:
             return self._reader.alert(items[0], size, now)
@@ -92,11 +100,41 @@ class Renderer:
         match view:
             case AlertView():
                 text = f"{view.title} · {view.service}"
+                if view.escalation:
+                    text = f"{self._words['escalation']} · {text}"
             case DigestView():
                 text = self._say("digest_title", total=view.total)
             case QuietView():
                 text = view.title or self._say("quiet_many", n=view.total)
         return clean(f"[{view.level_name}] {text}", _SUBJECT_LIMIT)
+
+    def _facts(self, view: _View) -> dict[str, str]:
+        """Return short texts by name, for providers that keep the template themselves."""
+        facts = {"level": view.level_name, "title": "", "service": "", "node": "", "time": ""}
+        facts |= {"count": "", "action": "", "reference": ""}
+        match view:
+            case AlertView():
+                facts |= {"title": view.title, "service": view.service, "node": view.node}
+                facts |= {"time": view.time_short, "count": view.often, "action": view.action}
+                facts["reference"] = view.reference
+            case DigestView():
+                facts |= {"title": self._say("digest_title", total=view.total)}
+                facts |= {"time": view.end[5:16], "count": str(view.total)}
+            case QuietView():
+                facts["title"] = view.title or self._say("quiet_many", n=view.total)
+                facts["count"] = str(view.total)
+                if len(view.groups) == 1:
+                    facts |= {"time": view.groups[0].end[5:16], "count": view.groups[0].often}
+                    facts["reference"] = view.groups[0].reference
+        return {name: str(text) for name, text in facts.items()}
+
+    def _links(self, view: _View) -> tuple[Link, ...]:
+        if isinstance(view, QuietView):
+            return ()
+        urls = [("view_logs", view.logs_url)]
+        if isinstance(view, AlertView):
+            urls.insert(0, ("view_trace", view.trace_url))
+        return tuple(Link(str(self._words[name]), str(url)) for name, url in urls if url)
 
     def _fill(self, format_: Format, view: _View, *, html: bool = False) -> str:
         kind = _TEMPLATE_OF[type(view)]
@@ -140,7 +178,7 @@ def _escaped(value: object) -> object:
 
 def _key(items: Sequence[Item]) -> str:
     """Return what names this message: the same for each try that carries the same alerts."""
-    if len(items) == 1 and items[0].episode is None:
+    if len(items) == 1 and items[0].occasion is None:
         return items[0].alert.alert_id
-    ids = "\n".join(sorted(f"{item.alert.alert_id} {item.episode}" for item in items))
+    ids = "\n".join(sorted(f"{item.alert.alert_id} {to_text(item.occasion)}" for item in items))
     return hashlib.sha256(ids.encode()).hexdigest()[:32]

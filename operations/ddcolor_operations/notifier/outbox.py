@@ -1,4 +1,4 @@
-"""Taking alerts in: idempotent, one window per fault, one delivery per channel; and showing them.
+"""Taking alerts in: idempotent, one window per fault, one delivery per channel.
 
 Each function is one operation for :class:`.database.Database`.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from ddcolor_operations.notifier.alert import Alert, to_rfc3339
+from ddcolor_operations.notifier.alert import Alert
+from ddcolor_operations.notifier.occasions import Form, Occasion, to_text
 from ddcolor_operations.notifier.silences import silence_of
 
 RECORD = "record"
@@ -23,10 +24,17 @@ def accept(
     channels: Sequence[str],
     now: float,
     window_s: float,
+    *,
+    not_before: float | None = None,
+    escalate_at: float | None = None,
 ) -> Status:
     """Store ``alert`` and, unless its fault spoke within ``window_s``, a delivery per channel.
 
-    A silenced alert is stored and recorded only.
+    A silenced alert is stored and recorded only. While an episode is acknowledged, its further
+    alerts are only counted: somebody knows.
+
+    ``not_before`` is the end of the quiet hours that the alert has to wait for; ``escalate_at``
+    is when a new episode calls for others.
 
     The window is keyed by service, kind and level: the third failure in a row (level 3) is not
     held back by the first (level 2).
@@ -46,8 +54,10 @@ def accept(
     window = connection.execute(
         "SELECT * FROM windows WHERE service = ? AND kind = ? AND level = ?", key
     ).fetchone()
+    goes_on = window is not None and not window["quiet"]
     # A clock set back must not keep a window open for longer than its length.
-    if window and 0 <= now - window["opened_at"] < window_s:
+    open_ = window is not None and 0 <= now - window["opened_at"] < window_s
+    if open_ or (goes_on and is_acknowledged(connection, window["alert_seq"])):
         _insert(connection, alert, now, "held_back")
         connection.execute(
             "UPDATE windows SET held_back = held_back + 1, last_at = ?, total = total + ?"
@@ -60,36 +70,71 @@ def accept(
         return "held_back"
     held_before = window["held_back"] if window else 0
     seq = _insert(connection, alert, now, "accepted", held_before=held_before)
-    goes_on = window is not None and not window["quiet"]
     connection.execute(
-        "INSERT OR REPLACE INTO windows"
-        " (service, kind, level, alert_seq, opened_at, since, last_at, total)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO windows (service, kind, level, alert_seq, opened_at, since,"
+        " last_at, total, escalated, escalate_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key,
             *(seq, now, window["since"] if goes_on else now, now),
             alert.count + (window["total"] if goes_on else 0),
+            window["escalated"] if goes_on else 0,
+            window["escalate_at"] if goes_on else escalate_at,
         ),
     )
-    _add_deliveries(connection, seq, alert, channels, now)
+    _add_deliveries(connection, seq, alert, channels, now, not_before)
     return "accepted"
 
 
-def _add_deliveries(
-    connection: sqlite3.Connection, seq: int, alert: Alert, channels: Sequence[str], now: float
+def is_acknowledged(connection: sqlite3.Connection, alert_seq: int) -> bool:
+    """Tell whether the alert, and with it the episode whose window it holds, is acknowledged."""
+    row = connection.execute(
+        "SELECT 1 FROM acknowledgements WHERE alert_seq = ?", (alert_seq,)
+    ).fetchone()
+    return row is not None
+
+
+def add_occasion(
+    connection: sqlite3.Connection,
+    alert_seq: int,
+    level: int,
+    occasion: Occasion,
+    form: Form,
+    channels: Iterable[str],
+    now: float,
+    not_before: float | None = None,
 ) -> None:
+    """Add a delivery per channel of one more message about an alert that is already stored.
+
+    A channel that is already to say the same is left alone.
+    """
+    text, next_at = to_text(occasion), now if not_before is None else not_before
     connection.executemany(
-        "INSERT INTO deliveries"
-        " (alert_seq, channel, level, status, created_at, next_at, delivered_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            # "record" means that the outbox itself is where the alert goes.
-            (seq, channel, alert.level, "delivered", now, now, now)
-            if channel == RECORD
-            else (seq, channel, alert.level, "pending", now, now, None)
-            for channel in channels
-        ],
+        "INSERT OR IGNORE INTO deliveries"
+        " (alert_seq, channel, occasion, form, level, status, created_at, next_at)"
+        " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?)",
+        [(alert_seq, channel, text, form, level, next_at, next_at) for channel in channels],
     )
+
+
+def _add_deliveries(
+    connection: sqlite3.Connection,
+    seq: int,
+    alert: Alert,
+    channels: Sequence[str],
+    now: float,
+    not_before: float | None = None,
+) -> None:
+    if RECORD in channels:
+        # "record" means that the outbox itself is where the alert goes.
+        connection.execute(
+            "INSERT INTO deliveries"
+            " (alert_seq, channel, level, status, created_at, next_at, delivered_at)"
+            " VALUES (?, ?, ?, 'delivered', ?, ?, ?)",
+            (seq, RECORD, alert.level, now, now, now),
+        )
+    form = Form.ALERT if not_before is None else Form.HELD_OVER
+    others = [channel for channel in channels if channel != RECORD]
+    add_occasion(connection, seq, alert.level, None, form, others, now, not_before)
 
 
 def _insert(
@@ -121,56 +166,6 @@ def _insert(
     if seq is None:  # pragma: no cover - an INSERT always has a row id
         raise sqlite3.InternalError("no row id after an insert")
     return seq
-
-
-def list_alerts(
-    connection: sqlite3.Connection, since: float, limit: int
-) -> tuple[list[dict[str, Any]], bool]:
-    """Return the alerts received at or after ``since``, oldest first, and whether more exist."""
-    rows = connection.execute(
-        "SELECT * FROM alerts WHERE received_at >= ? ORDER BY seq LIMIT ?", (since, limit + 1)
-    ).fetchall()
-    return [_shown(connection, row) for row in rows[:limit]], len(rows) > limit
-
-
-def find_alerts(connection: sqlite3.Connection, prefix: str) -> list[dict[str, Any]]:
-    """Return up to two alerts whose id starts with ``prefix`` (hex digits only)."""
-    rows = connection.execute(
-        "SELECT * FROM alerts WHERE alert_id >= ? AND alert_id < ? ORDER BY alert_id LIMIT 2",
-        (prefix, prefix + "g"),
-    ).fetchall()
-    return [_shown(connection, row) for row in rows]
-
-
-def _shown(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    deliveries = connection.execute(
-        "SELECT * FROM deliveries WHERE alert_seq = ? ORDER BY seq", (row["seq"],)
-    ).fetchall()
-    shown_deliveries = [(d["episode"], _shown_delivery(d)) for d in deliveries]
-    shown: dict[str, Any] = json.loads(row["body"])
-    shown |= {
-        "status": row["status"],
-        "held_back": row["held_back"],
-        "held_before": row["held_before"],
-        "silence": row["silence"],
-        "received_at": to_rfc3339(row["received_at"]),
-        "deliveries": [shown for episode, shown in shown_deliveries if not episode],
-        "quiet_deliveries": [shown for episode, shown in shown_deliveries if episode],
-    }
-    return shown
-
-
-def _shown_delivery(row: sqlite3.Row) -> dict[str, Any]:
-    delivered_at = row["delivered_at"]
-    return {
-        "channel": row["channel"],
-        "status": row["status"],
-        "attempts": row["attempts"],
-        "delivered_at": None if delivered_at is None else to_rfc3339(delivered_at),
-        "next_at": to_rfc3339(row["next_at"]) if row["status"] == "pending" else None,
-        "maybe_sent": bool(row["maybe_sent"]),
-        "error": row["error"],
-    }
 
 
 def prune(connection: sqlite3.Connection, before: float) -> int:

@@ -17,7 +17,9 @@ from ddcolor_operations.notifier.messages import Renderer
 
 FORMATS: dict[Format, int] = {
     "wecom": 4096,
+    "wecom_v2": 4096,
     "dingtalk": 10_000,
+    "dingtalk_card": 10_000,
     "mail": 100_000,
     "sms": 402,
     "plain": 2048,

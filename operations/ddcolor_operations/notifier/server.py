@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
 
-from ddcolor_operations.notifier import deliveries, outbox, silences
+from ddcolor_operations.notifier import deliveries, history, paths, silences
+from ddcolor_operations.notifier.acknowledgements import Acknowledged, Acknowledgement
 from ddcolor_operations.notifier.alert import Alert, AlertError, parse_rfc3339, to_rfc3339
+from ddcolor_operations.notifier.paths import Beat
+from ddcolor_operations.notifier.secrets import SecretError
 from ddcolor_operations.notifier.service import Notifier
 from ddcolor_operations.notifier.silences import Silence
 
@@ -34,7 +38,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def make_app(notifier: Notifier) -> web.Application:
     """Return the application that serves ``notifier``."""
-    app = web.Application(middlewares=[_errors_as_json], client_max_size=_BODY_LIMIT)
+    app = web.Application(
+        middlewares=[_errors_as_json, _authenticated], client_max_size=_BODY_LIMIT
+    )
     app[_NOTIFIER] = notifier
     app.add_routes(
         [
@@ -42,7 +48,12 @@ def make_app(notifier: Notifier) -> web.Application:
             web.get("/alerts", _list_alerts),
             web.get("/alerts/{id}", _show_alert),
             web.post("/alerts/retry", _retry_all),
+            web.post("/alerts/ack", _acknowledge_fault),
             web.post("/alerts/{id}/retry", _retry_alert),
+            web.post("/alerts/{id}/ack", _acknowledge_alert),
+            web.post("/heartbeats", _post_beat),
+            web.get("/heartbeats", _list_paths),
+            web.delete("/heartbeats/{path}", _forget_path),
             web.post("/silences", _post_silence),
             web.get("/silences", _list_silences),
             web.delete("/silences/{number}", _end_silence),
@@ -67,6 +78,27 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _error(503, f"the outbox cannot be written: {error}: check the notifier's disk")
 
 
+@web.middleware
+async def _authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Ask for the token, if there is one; only the health page is for everybody.
+
+    Whoever looks after the process has to see whether it lives, and learns nothing there.
+    """
+    secret = request.app[_NOTIFIER].config.api_token
+    if secret is None or request.path == "/healthz":
+        return await handler(request)
+    try:
+        wanted = f"Bearer {secret.reveal()}".encode()
+    except SecretError as error:
+        return _error(503, f"the token cannot be read: {error}")
+    given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+    if not hmac.compare_digest(wanted, given):
+        reply = _error(401, "this notifier asks for a token: send Authorization: Bearer TOKEN")
+        reply.headers["WWW-Authenticate"] = "Bearer"
+        return reply
+    return await handler(request)
+
+
 async def _json(request: web.Request) -> object:
     # A browser sends other types without asking: a page must not be able to raise alerts.
     if request.content_type != "application/json":
@@ -88,7 +120,7 @@ async def _list_alerts(request: web.Request) -> web.Response:
     # A "+" of a zone offset that was not encoded arrives as a space.
     start = parse_rfc3339(since.replace(" ", "+"), "since").timestamp() if since else 0.0
     limit = _limit(request.query.get("limit"))
-    alerts, more = await _on_disk(request, lambda c: outbox.list_alerts(c, start, limit))
+    alerts, more = await _on_disk(request, lambda c: history.list_alerts(c, start, limit))
     return web.json_response({"alerts": alerts, "more": more})
 
 
@@ -105,6 +137,45 @@ async def _retry_alert(request: web.Request) -> web.Response:
     alert_id = (await _one(request))["alert_id"]
     revived = await request.app[_NOTIFIER].retry(alert_id, _channel(request))
     return web.json_response({"alert_id": alert_id, "revived": revived})
+
+
+async def _acknowledge_alert(request: web.Request) -> web.Response:
+    given = Acknowledgement.from_json(await _json(request), of_alert=True)
+    alert_id = (await _one(request))["alert_id"]
+    return _acknowledged(await request.app[_NOTIFIER].acknowledge(alert_id, given))
+
+
+async def _acknowledge_fault(request: web.Request) -> web.Response:
+    given = Acknowledgement.from_json(await _json(request), of_alert=False)
+    return _acknowledged(await request.app[_NOTIFIER].acknowledge(None, given))
+
+
+def _acknowledged(taken: Sequence[Acknowledged]) -> web.Response:
+    if not taken:
+        return _error(409, "nothing to acknowledge: the fault is over, or was silenced")
+    return web.json_response({"acknowledged": [one.to_json() for one in taken]})
+
+
+async def _post_beat(request: web.Request) -> web.Response:
+    beat = Beat.from_json(await _json(request))
+    state = await request.app[_NOTIFIER].beat(beat)
+    return web.json_response({"path": beat.path, "status": state}, status=202)
+
+
+async def _list_paths(request: web.Request) -> web.Response:
+    return web.json_response({"paths": await _paths(request)})
+
+
+async def _forget_path(request: web.Request) -> web.Response:
+    path = request.match_info["path"]
+    if not await request.app[_NOTIFIER].forget_path(path):
+        raise web.HTTPNotFound(reason="no heartbeat has come by this path")
+    return web.json_response({"path": path})
+
+
+async def _paths(request: web.Request) -> dict[str, Any]:
+    now, silent_s = time.time(), request.app[_NOTIFIER].config.path_silent_s
+    return await _on_disk(request, lambda c: paths.list_paths(c, now, silent_s))
 
 
 def _channel(request: web.Request) -> str | None:
@@ -142,15 +213,23 @@ async def _health(request: web.Request) -> web.Response:
     now = time.time()
     states = await _on_disk(request, lambda c: deliveries.channel_states(c, now))
     channels = {name: states.get(name, _UNUSED) for name in notifier.channel_names}
+    ways = await _paths(request)
     failing = any(s["failing"] or s["dead"] or s["blocked_until"] for s in channels.values())
-    return web.json_response({"status": "degraded" if failing else "ok", "channels": channels})
+    silent = any(way["silent"] for way in ways.values())
+    return web.json_response(
+        {
+            "status": "degraded" if failing or silent else "ok",
+            "channels": channels,
+            "paths": ways,
+        }
+    )
 
 
 async def _one(request: web.Request) -> dict[str, Any]:
     prefix = request.match_info["id"]
     if len(prefix) < 4 or len(prefix) > 32 or set(prefix) - set("0123456789abcdef"):
         raise AlertError(f"id: {prefix[:40]!r} is not 4 to 32 lower-case hex digits")
-    found = await _on_disk(request, lambda c: outbox.find_alerts(c, prefix))
+    found = await _on_disk(request, lambda c: history.find_alerts(c, prefix))
     if not found:
         raise web.HTTPNotFound(reason="no such alert")
     if len(found) > 1:

@@ -5,26 +5,37 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from ddcolor_operations.notifier import deliveries, episodes, outbox
+from ddcolor_operations.notifier import acknowledgements, deliveries, episodes, outbox, paths
+from ddcolor_operations.notifier.acknowledgements import Acknowledged, Acknowledgement
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.config import Config
 from ddcolor_operations.notifier.database import Database
 from ddcolor_operations.notifier.events import AlertLog
 from ddcolor_operations.notifier.messages import Renderer
 from ddcolor_operations.notifier.outbox import Status
+from ddcolor_operations.notifier.paths import Beat
 from ddcolor_operations.notifier.views import Reader
 from ddcolor_operations.notifier.wording import load_wording
 from ddcolor_operations.notifier.worker import Worker
 
+T = TypeVar("T")
+
 _PRUNE_EVERY_S = 3600.0
-_QUIET_EVERY_S = 5.0
+_TICK_S = 5.0
+
+
+def make_reader(config: Config) -> Reader:
+    """Return the one who reads the messages; raises WordingError."""
+    wording = load_wording(config.language, config.templates_dir)
+    return Reader(wording, config.zone, config.kibana, config.routing)
 
 
 def make_renderer(config: Config) -> Renderer:
     """Return the renderer of the configured language; raises WordingError."""
-    wording = load_wording(config.language, config.templates_dir)
-    return Renderer(Reader(wording, config.zone, config.kibana), config.templates_dir)
+    return Renderer(make_reader(config), config.templates_dir)
 
 
 class Notifier:
@@ -34,22 +45,23 @@ class Notifier:
         """Open the outbox; raises DatabaseError or WordingError."""
         self._config = config
         self._log = log
-        renderer = make_renderer(config)
+        self._reader = make_reader(config)
+        renderer = Renderer(self._reader, config.templates_dir)
         self.database = Database(config.data_dir)
         self._workers = {
             name: Worker(
-                name,
-                channel,
-                database=self.database,
-                renderer=renderer,
-                policy=config.retry,
-                digest_from=config.digest_from,
-                log=log,
+                name, channel, database=self.database, renderer=renderer, config=config, log=log
             )
             for name, channel in config.channels.items()
         }
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._housekeepers: list[asyncio.Task[None]] = []
+        self._watched_since = time.time()
+
+    @property
+    def config(self) -> Config:
+        """Return what it works by now."""
+        return self._config
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -58,19 +70,15 @@ class Notifier:
 
     async def start(self) -> None:
         """Take up what an earlier process left, then deliver."""
-        now = time.time()
-        interrupted = await asyncio.wrap_future(
-            self.database.submit(lambda c: deliveries.recover(c, now))
-        )
+        now = self._watched_since = time.time()
+        interrupted = await self._on_disk(lambda c: deliveries.recover(c, now))
         if interrupted:
             self._log.note(f"Took up {interrupted} deliveries that were cut off")
-        self._tasks = [
-            asyncio.create_task(worker.run(), name=f"worker-{name}")
-            for name, worker in self._workers.items()
-        ]
+        for name in self._workers:
+            self._deliver(name)
         self._housekeepers = [
             asyncio.create_task(self._prune(), name="prune"),
-            asyncio.create_task(self._end_episodes(), name="end-episodes"),
+            asyncio.create_task(self._watch(), name="watch"),
         ]
 
     async def stop(self) -> None:
@@ -80,56 +88,189 @@ class Notifier:
         for task in self._housekeepers:
             task.cancel()
         await asyncio.gather(*self._housekeepers, return_exceptions=True)
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks.values())
         self.database.close()
+
+    def reload(self, config: Config) -> None:
+        """Work by another configuration from the next message on; raises WordingError.
+
+        Where it listens, its outbox and its log stay as they are until a restart.
+        """
+        reader = make_reader(config)
+        renderer = Renderer(reader, config.templates_dir)
+        self._config, self._reader = config, reader
+        for name in self._workers.keys() - config.channels.keys():
+            # Its task ends after the message under way; stop() still waits for it.
+            self._workers.pop(name).stop()
+        for name, channel in config.channels.items():
+            if name in self._workers:
+                self._workers[name].use(channel, renderer, config)
+            else:
+                self._workers[name] = Worker(
+                    *(name, channel),
+                    database=self.database,
+                    renderer=renderer,
+                    config=config,
+                    log=self._log,
+                )
+                self._deliver(name)
+        self._wake(self._workers)
 
     async def take(self, alert: Alert) -> Status:
         """Take one alert; when this returns, it is on disk. Raises sqlite3.Error if it is not."""
-        channels = self._config.routing.channels(alert)
-        now, window_s = time.time(), self._config.window_s
-        status = await asyncio.wrap_future(
-            self.database.submit(lambda c: outbox.accept(c, alert, channels, now, window_s))
+        return await self._take(alert, lambda _: None)
+
+    async def beat(self, beat: Beat) -> paths.State:
+        """Take one heartbeat, and say so when it ends a silence."""
+        now, silent_s = time.time(), self._config.path_silent_s
+
+        def operation(connection: sqlite3.Connection) -> tuple[paths.State, episodes.Told]:
+            state, spoken = paths.beat(connection, beat, now, silent_s)
+            return state, self._resolved(connection, spoken, now)
+
+        state, told = await self._on_disk(operation)
+        self._tell(told)
+        return state
+
+    async def forget_path(self, path: str) -> bool:
+        """Expect no more heartbeats of a path; return whether there were any."""
+        now = time.time()
+
+        def operation(connection: sqlite3.Connection) -> tuple[bool, episodes.Told]:
+            known, spoken = paths.forget(connection, path)
+            return known, self._resolved(connection, spoken, now)
+
+        known, told = await self._on_disk(operation)
+        self._tell(told)
+        return known
+
+    async def acknowledge(
+        self, alert_id: str | None, given: Acknowledgement
+    ) -> Sequence[Acknowledged]:
+        """Take on the episode of an alert, or those of the fault that ``given`` names."""
+        now = time.time()
+        taken = await self._on_disk(
+            lambda c: (
+                acknowledgements.acknowledge_fault(c, given, now)
+                if alert_id is None
+                else acknowledgements.acknowledge_alert(c, alert_id, given, now)
+            )
         )
-        self._log.taken(alert, status)
-        if status == "accepted":
-            for name in channels:
-                if name in self._workers:
-                    self._workers[name].wake()
-        return status
+        for one in taken:
+            if not one.already:
+                self._log.acknowledged(one)
+        return taken
 
     async def retry(self, alert_id: str | None, channel: str | None) -> int:
         """Make dead deliveries pending again, of one alert or of all; return how many."""
         now = time.time()
-        revived = await asyncio.wrap_future(
-            self.database.submit(lambda c: deliveries.revive(c, now, alert_id, channel))
-        )
-        for worker in self._workers.values():
-            worker.wake()
+        revived = await self._on_disk(lambda c: deliveries.revive(c, now, alert_id, channel))
+        self._wake(self._workers)
         return revived
+
+    async def _take(self, alert: Alert, then: Callable[[sqlite3.Connection], None]) -> Status:
+        """Take an alert, and in the same commit do ``then``."""
+        config, now = self._config, time.time()
+        channels, plan = config.routing.channels(alert), config.routing.escalation(alert)
+
+        def operation(connection: sqlite3.Connection) -> Status:
+            status = outbox.accept(
+                connection,
+                alert,
+                channels,
+                now,
+                config.window_s,
+                not_before=config.routing.not_before(alert, now),
+                escalate_at=None if plan is None else now + plan.steps[0].after_s,
+            )
+            then(connection)
+            return status
+
+        status = await self._on_disk(operation)
+        self._log.taken(alert, status)
+        if status == "accepted":
+            self._wake(channels)
+        return status
+
+    def _resolved(
+        self, connection: sqlite3.Connection, alert_seq: int | None, now: float
+    ) -> episodes.Told:
+        if alert_seq is None:
+            return episodes.Told()
+        return episodes.resolve(connection, alert_seq, now, self._mute())
+
+    def _mute(self) -> set[str]:
+        return {name for name, c in self._config.channels.items() if not c.hears_end}
+
+    def _tell(self, told: episodes.Told) -> None:
+        self._log.told(told)
+        self._wake(told.channels)
+
+    def _wake(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._workers:
+                self._workers[name].wake()
+
+    def _deliver(self, name: str) -> None:
+        before = self._tasks.get(name)
+        self._tasks[name] = asyncio.create_task(
+            self._run(self._workers[name], before), name=f"worker-{name}"
+        )
+
+    @staticmethod
+    async def _run(worker: Worker, before: asyncio.Task[None] | None) -> None:
+        # Two workers of one channel would send the same message: the old one ends first.
+        if before is not None:
+            await before
+        await worker.run()
+
+    async def _on_disk(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.wrap_future(self.database.submit(operation))
 
     async def _prune(self) -> None:
         while True:
             before = time.time() - self._config.keep_s
             try:
-                await asyncio.wrap_future(
-                    self.database.submit(lambda c, before=before: outbox.prune(c, before))  # type: ignore[misc]
-                )
+                await self._on_disk(lambda c, before=before: outbox.prune(c, before))  # type: ignore[misc]
             except sqlite3.Error as error:
                 self._log.trouble("Old alerts could not be removed", str(error))
             await asyncio.sleep(_PRUNE_EVERY_S)
 
-    async def _end_episodes(self) -> None:
-        quiet_s = self._config.quiet_s
+    async def _watch(self) -> None:
+        """See to what happens because time goes by: ends, escalations, silent paths."""
+        last = time.time()
         while True:
-            await asyncio.sleep(min(_QUIET_EVERY_S, max(quiet_s / 4, 0.05)))
+            config = self._config
+            shortest = min(config.quiet_s, config.path_silent_s)
+            await asyncio.sleep(min(_TICK_S, max(shortest / 4, 0.05)))
+            now = time.time()
+            if now - last > _TICK_S + config.path_silent_s / 2:
+                # The machine slept, or the clock was set: what is missing was not missed by others.
+                self._watched_since = now
+            last = now
             try:
-                channels = await asyncio.wrap_future(
-                    self.database.submit(
-                        lambda c: episodes.end_quiet_episodes(c, time.time(), quiet_s)
-                    )
-                )
+                await self._look(config, now)
             except sqlite3.Error as error:
-                self._log.trouble("The ends of episodes could not be written", str(error))
-                continue
-            for name in channels & self._workers.keys():
-                self._workers[name].wake()
+                self._log.trouble("What time has brought could not be written", str(error))
+
+    async def _look(self, config: Config, now: float) -> None:
+        mute, until = self._mute(), config.routing.quiet_until(now)
+        self._tell(
+            await self._on_disk(
+                lambda c: episodes.end_quiet_episodes(
+                    c, now, config.quiet_s, mute=mute, not_before=until
+                )
+            )
+        )
+        self._tell(
+            await self._on_disk(lambda c: episodes.escalate(c, now, config.routing.escalation))
+        )
+        silent = await self._on_disk(
+            lambda c: paths.silent_paths(c, now, self._watched_since, config.path_silent_s)
+        )
+        for path in silent:
+            alert = paths.alert_of(path, now, self._reader.silent_path(path, now))
+            await self._take(
+                alert,
+                lambda c, path=path, alert=alert: paths.mark_told(c, path.path, alert.alert_id),  # type: ignore[misc]
+            )

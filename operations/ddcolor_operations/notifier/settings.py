@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from datetime import tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ddcolor_operations.notifier.secrets import Secret, SecretError, SecretReader, parse_secret
 
@@ -87,6 +89,25 @@ class Section:
         if not isinstance(value, bool):
             raise ConfigError(f"{self.where(name)}: true or false is needed, not {value!r}")
         return value
+
+    def minutes(self, name: str) -> int | None:
+        """Return a time of day that YAML has read as minutes since midnight; None for others."""
+        value = self._get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1440:
+            return None
+        return value
+
+    def zone(self, name: str) -> tzinfo | None:
+        """Return a time zone by its name, as Asia/Shanghai; None when absent."""
+        value = self.text(name, "")
+        if not value:
+            return None
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigError(
+                f"{self.where(name)}: {value!r} is unknown: give a name as Asia/Shanghai"
+            ) from None
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts, empty when absent."""

@@ -10,6 +10,9 @@ from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.links import Kibana
+from ddcolor_operations.notifier.occasions import Episode, Escalation, Form
+from ddcolor_operations.notifier.paths import Silent
+from ddcolor_operations.notifier.routing import Routing
 from ddcolor_operations.notifier.text import clean
 from ddcolor_operations.notifier.wording import Wording
 
@@ -52,6 +55,8 @@ class AlertView:
     values: tuple[tuple[str, str], ...]
     action: Trusted
     automatic: Trusted
+    escalation: Trusted
+    acknowledge: Trusted
     trace_url: Trusted
     logs_url: Trusted
     trace_id: str
@@ -83,6 +88,7 @@ class QuietGroup:
     often: Trusted
     start: str
     end: str
+    by: str
     reference: str
 
 
@@ -93,6 +99,7 @@ class DigestView:
     level: int
     icon: Trusted
     level_name: Trusted
+    why: Trusted
     total: int
     start: str
     end: str
@@ -104,11 +111,12 @@ class DigestView:
 
 @dataclass(frozen=True, slots=True)
 class QuietView:
-    """Faults that have not come again; ``title`` is set when there is only one."""
+    """Faults that are over; ``title`` is set when there is only one."""
 
     level: int
     icon: Trusted
     level_name: Trusted
+    why: Trusted
     title: str
     total: int
     groups: tuple[QuietGroup, ...]
@@ -118,18 +126,26 @@ class QuietView:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The one who reads: language, time zone, and where their Kibana is."""
+    """The one who reads: language, time zone, where their Kibana is, who else is told."""
 
     wording: Wording
     zone: tzinfo
     kibana: Kibana | None
+    routing: Routing | None = None
 
     def alert(self, item: Item, size: Size, now: float) -> AlertView:
         """Return the view of one delivery's alert."""
         alert, say = item.alert, self.wording.say
         at = alert.occurred_at
         late_s = now - at.timestamp()
-        kibana = self.kibana
+        kibana, occasion = self.kibana, item.occasion
+        if isinstance(occasion, Escalation):
+            waited = self.wording.duration(now - occasion.since)
+            escalation = say("escalated", span=waited, n=occasion.step)
+            often = self._often(occasion.total, held=False)
+        else:
+            escalation = ""
+            often = self._often(alert.count + item.held_before, held=item.held_before > 0)
         return AlertView(
             level=alert.level,
             icon=Trusted(_ICONS[alert.level]),
@@ -141,14 +157,16 @@ class Reader:
             late=say("late", span=self.wording.duration(late_s)) if late_s > _LATE_S else "",
             service=clean(alert.service, 60),
             node=_node(alert),
-            often=self._often(alert.count + item.held_before, held=item.held_before > 0),
+            often=often,
             detail=clean(alert.summary, size.detail) if size.detail else "",
             values=tuple(
                 (clean(self.wording.values.get(name, name), 40), _value(value))
                 for name, value in list(alert.values.items())[:_VALUES_SHOWN]
             ),
             action=self._action(alert),
-            automatic=Trusted(say("no_healer") if alert.level >= 3 else ""),
+            automatic=self._automatic(alert),
+            escalation=Trusted(escalation),
+            acknowledge=self._acknowledge(item),
             trace_url=Trusted(
                 kibana.trace(alert.trace_id, at) if kibana and alert.trace_id else ""
             ),
@@ -170,10 +188,12 @@ class Reader:
         level = max(item.alert.level for item in items)
         services = {item.alert.service for item in items}
         kibana = self.kibana if len(services) == 1 else None
+        why = {Form.ESCALATION: "digest_escalated", Form.HELD_OVER: "digest_held_over"}
         return DigestView(
             level=level,
             icon=Trusted(_ICONS[level]),
             level_name=Trusted(self.wording.levels[level]),
+            why=Trusted(self.wording.say(why.get(items[0].form, "digest_why"))),
             total=sum(map(_count, ranked)),
             start=self.time(min(times)),
             end=self.time(max(times)),
@@ -189,24 +209,42 @@ class Reader:
             QuietGroup(
                 title=self._title(item.alert),
                 service=clean(item.alert.service, 60),
-                often=self._often(item.episode.total, held=False),
-                start=self.time(datetime.fromtimestamp(item.episode.since, UTC)),
-                end=self.time(datetime.fromtimestamp(item.episode.last_at, UTC)),
+                often=self._often(item.occasion.total, held=False),
+                start=self.time(datetime.fromtimestamp(item.occasion.since, UTC)),
+                end=self.time(datetime.fromtimestamp(item.occasion.last_at, UTC)),
+                by=clean(item.occasion.by, 60),
                 reference=item.alert.alert_id[:_REFERENCE_LENGTH],
             )
             for item in items[: size.groups]
-            if item.episode is not None
+            if isinstance(item.occasion, Episode)
         )
+        # Only when all are known to be over may the message say so.
+        resolved = all(isinstance(i.occasion, Episode) and i.occasion.resolved for i in items)
         return QuietView(
             level=1,
             icon=Trusted("✅"),
-            level_name=Trusted(self.wording.say("quiet")),
+            level_name=Trusted(self.wording.say("resolved" if resolved else "quiet")),
+            why=Trusted(self.wording.say("resolved_why" if resolved else "quiet_why")),
             title=f"{groups[0].title} · {groups[0].service}" if len(items) == 1 else "",
             total=len(items),
             groups=groups,
             more=len(items) - len(groups),
             maybe_repeated=any(item.maybe_sent for item in items),
         )
+
+    def silent_path(self, silent: Silent, now: float) -> str:
+        """Return what the notifier says of a path that no heartbeat came by."""
+        duration, say = self.wording.duration, self.wording.say
+        text = say(
+            "path_silent",
+            path=silent.path,
+            service=silent.service,
+            span=duration(now - silent.beat_at),
+            time=self.time(datetime.fromtimestamp(silent.beat_at, UTC)),
+        )
+        if silent.late_s < _LATE_S:
+            return text
+        return text + say("path_late", span=duration(silent.late_s))
 
     def time(self, moment: datetime) -> str:
         """Return a time in the reader's zone, with the zone's offset."""
@@ -240,6 +278,24 @@ class Reader:
         if kind is None:
             return Trusted(self.wording.say("other_action"))
         return Trusted(getattr(kind.action, self.wording.language))
+
+    def _automatic(self, alert: Alert) -> Trusted:
+        if self.routing is not None and self.routing.heals(alert):
+            return Trusted(self.wording.say("heal_requested"))
+        return Trusted(self.wording.say("no_healer") if alert.level >= 3 else "")
+
+    def _acknowledge(self, item: Item) -> Trusted:
+        """Return how to take the alert on, where somebody is called if nobody does."""
+        plan = self.routing.escalation(item.alert) if self.routing is not None else None
+        if plan is None:
+            return Trusted("")
+        reference = item.alert.alert_id[:_REFERENCE_LENGTH]
+        how = self.wording.say("acknowledge_how", ref=reference)
+        done = item.occasion.step if isinstance(item.occasion, Escalation) else 0
+        step = plan.step(done)
+        if step is not None:
+            how += self.wording.say("acknowledge_or", span=self.wording.duration(step.after_s))
+        return Trusted(how)
 
     def _often(self, count: int, *, held: bool) -> Trusted:
         if held:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import yaml
@@ -69,11 +70,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _same_placeholders(path: Path, name: str, ours: str, theirs: str) -> None:
-    """Refuse a text that would fail, or say less, only when it is first needed."""
-    sample = {"n": 1, "span": "x", "total": 1}
+    """Refuse a text that would fail only when it is first needed."""
+    known = {field for _, field, _, _ in Formatter().parse(ours) if field is not None}
     try:
-        theirs.format(**sample)
-    except (KeyError, IndexError, ValueError) as error:
+        theirs.format(**dict.fromkeys(known, 1))
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise WordingError(
             f"{path}: texts.{name}: placeholder {error} is not one of {ours!r}"
         ) from None

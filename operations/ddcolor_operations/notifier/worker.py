@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,10 +19,13 @@ from ddcolor_operations.notifier.channels.base import (
     Outcome,
     Retry,
 )
+from ddcolor_operations.notifier.config import Config
 from ddcolor_operations.notifier.database import Database
-from ddcolor_operations.notifier.deliveries import Claim, Pace, RetryPolicy, Wait
+from ddcolor_operations.notifier.deliveries import Claim, Item, Pace, RetryPolicy, Wait
 from ddcolor_operations.notifier.events import AlertLog
+from ddcolor_operations.notifier.mentions import Mention
 from ddcolor_operations.notifier.messages import Renderer, TemplateError
+from ddcolor_operations.notifier.occasions import Form
 
 T = TypeVar("T")
 
@@ -40,19 +44,26 @@ class Worker:
         *,
         database: Database,
         renderer: Renderer,
-        policy: RetryPolicy,
-        digest_from: int,
+        config: Config,
         log: AlertLog,
     ) -> None:
         self._name = name
-        self._channel = channel
         self._database = database
-        self._renderer = renderer
-        self._policy = policy
-        self._pace = Pace(channel.per_minute, digest_from)
         self._log = log
         self._woken = asyncio.Event()
         self._stopping = False
+        self.use(channel, renderer, config)
+
+    def use(self, channel: Channel, renderer: Renderer, config: Config) -> None:
+        """Deliver this way from the next message on."""
+        self._channel = channel
+        self._renderer = renderer
+        self._routing = config.routing
+        self._policy = config.retry
+        if channel.give_up_after_s is not None:
+            limit = min(channel.give_up_after_s, config.retry.give_up_after_s)
+            self._policy = replace(config.retry, give_up_after_s=limit)
+        self._pace = Pace(channel.per_minute, config.digest_from, channel.digests)
 
     def wake(self) -> None:
         """Tell the worker that there may be something to deliver."""
@@ -98,20 +109,36 @@ class Worker:
         for status, items in (settled or {}).items():
             if status == "delivered":
                 note = outcome.note if isinstance(outcome, Delivered) else None
-                self._log.delivered(self._name, items, note)
+                self._log.delivered(self._name, items, note, now)
             elif not isinstance(outcome, Delivered):
                 self._log.failed(self._name, items, status, outcome.error)
         if isinstance(outcome, Blocked):
             self._log.note(f"Channel {self._name} waits {outcome.seconds:.0f} s")
 
     def _message(self, claim: Claim) -> Message:
-        format_, limit, now = self._channel.format, self._channel.limit, time.time()
+        now, mention = time.time(), self._mention(claim.items)
+        over = claim.items[0].form is Form.OVER
+        level = 1 if over else max(item.alert.level for item in claim.items)
+        format_, limit = self._channel.shape(level, mention)
         try:
-            return self._renderer.render(claim.items, format_, limit, now)
+            message = self._renderer.render(claim.items, format_, limit, now)
         except TemplateError as error:
             # An alert is worth more than its layout.
             self._log.trouble("A template failed, the plain message is sent", str(error))
-            return self._renderer.fallback(claim.items, format_, limit, now)
+            message = self._renderer.fallback(claim.items, format_, limit, now)
+        return replace(message, mention=mention)
+
+    def _mention(self, items: Sequence[Item]) -> Mention | None:
+        """Return whom the routing lets the message call; None leaves it to the channel."""
+        if items[0].form is Form.OVER:
+            return None
+        given = [self._routing.mention(i.alert, i.occasion, self._name) for i in items]
+        if all(mention is None for mention in given):
+            return None
+        return Mention.union(
+            self._channel.default_mention(item.alert.level) if mention is None else mention
+            for item, mention in zip(items, given, strict=True)
+        )
 
     async def _on_disk(
         self, operation: Callable[[sqlite3.Connection], T], *, give_up_when_stopping: bool = True

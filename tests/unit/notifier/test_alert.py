@@ -13,7 +13,7 @@ from tests.support.alerts import NOON, alert_json, make_alert
 
 def test_a_valid_alert_comes_back_as_it_was_sent() -> None:
     """Every field survives, and the time is in UTC."""
-    data = alert_json(values={"duration_s": 31.5, "device": "cuda:0"}, count=3)
+    data = alert_json(values={"duration_s": 31.5, "device": "cuda:0"}, count=3, owner="vision")
 
     shown = Alert.from_json(data).to_json()
 

@@ -307,7 +307,8 @@ async def test_only_a_loud_message_mentions(all_places: Places) -> None:
     await made.send(LOUD)
 
     quiet, loud = all_places.dingtalk.received
-    assert (quiet.details["at"], "@1380" in quiet.text) == ({}, False)
+    nobody = {"atMobiles": [], "atUserIds": [], "isAtAll": False}
+    assert (quiet.details["at"], "@1380" in quiet.text) == (nobody, False)
     assert loud.details["at"]["atMobiles"] == ["13800000000"]
     assert loud.text.endswith("@13800000000")
 

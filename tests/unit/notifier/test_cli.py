@@ -175,7 +175,9 @@ def test_preview_shows_every_kind_of_fault(kind: str) -> None:
     result = CliRunner().invoke(alerts, ["preview", kind, "--json"])
 
     data = json.loads(result.output)
-    assert set(data) == {"wecom", "dingtalk", "mail", "sms", "plain"}
+    assert set(data) == {
+        *("wecom", "wecom_v2", "dingtalk", "dingtalk_card", "mail", "sms", "plain")
+    }
     assert CATALOGUE[kind].title.zh in data["wecom"]["body"]
 
 

@@ -1,5 +1,6 @@
 """The outbox's file and its one writing thread."""
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -7,7 +8,39 @@ from pathlib import Path
 
 import pytest
 
+from ddcolor_operations.notifier import deliveries
 from ddcolor_operations.notifier.database import Database, DatabaseError, open_database
+from ddcolor_operations.notifier.deliveries import Claim, Pace
+from ddcolor_operations.notifier.occasions import Episode, Form
+from tests.support.alerts import make_alert, open_outbox
+
+# The schema that the first released notifier wrote.
+VERSION_2 = """
+CREATE TABLE alerts (seq INTEGER PRIMARY KEY, alert_id TEXT NOT NULL UNIQUE, service TEXT NOT NULL,
+  kind TEXT NOT NULL, level INTEGER NOT NULL, body TEXT NOT NULL, received_at REAL NOT NULL,
+  status TEXT NOT NULL, silence INTEGER, held_before INTEGER NOT NULL DEFAULT 0,
+  held_back INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE windows (service TEXT NOT NULL, kind TEXT NOT NULL, level INTEGER NOT NULL,
+  alert_seq INTEGER NOT NULL REFERENCES alerts (seq) ON DELETE CASCADE, opened_at REAL NOT NULL,
+  held_back INTEGER NOT NULL DEFAULT 0, since REAL NOT NULL, last_at REAL NOT NULL,
+  total INTEGER NOT NULL, quiet INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (service, kind, level)) STRICT;
+CREATE TABLE deliveries (seq INTEGER PRIMARY KEY,
+  alert_seq INTEGER NOT NULL REFERENCES alerts (seq) ON DELETE CASCADE, channel TEXT NOT NULL,
+  episode TEXT NOT NULL DEFAULT '', level INTEGER NOT NULL, status TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,
+  created_at REAL NOT NULL, next_at REAL NOT NULL, attempt_seq INTEGER,
+  maybe_sent INTEGER NOT NULL DEFAULT 0, delivered_at REAL, error TEXT,
+  UNIQUE (alert_seq, channel, episode)) STRICT;
+CREATE INDEX deliveries_pending ON deliveries (channel, next_at) WHERE status = 'pending';
+CREATE TABLE attempts (seq INTEGER PRIMARY KEY, channel TEXT NOT NULL, started_at REAL NOT NULL,
+  ended_at REAL) STRICT;
+CREATE TABLE silences (seq INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL,
+  kind TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL, since REAL NOT NULL,
+  until REAL NOT NULL) STRICT;
+CREATE TABLE blocks (channel TEXT PRIMARY KEY, until REAL NOT NULL, reason TEXT NOT NULL) STRICT;
+PRAGMA user_version = 2;
+"""
 
 
 @pytest.fixture
@@ -139,8 +172,36 @@ def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
 
-    with pytest.raises(DatabaseError, match="version 99, this notifier knows 2"):
+    with pytest.raises(DatabaseError, match="version 99, this notifier knows 3"):
         Database(tmp_path)
+
+
+def test_an_older_file_is_brought_up_to_date_with_all_that_waits_in_it(tmp_path: Path) -> None:
+    """What version 2 accepted is delivered, and what it had to say of an end too."""
+    old = sqlite3.connect(tmp_path / "outbox.sqlite3")
+    old.executescript(VERSION_2)
+    body = json.dumps(make_alert(1).to_json() | {"owner": None})
+    old.execute(
+        "INSERT INTO alerts VALUES (1, ?, 's', 'k', 3, ?, 5, 'accepted', NULL, 0, 0)",
+        (make_alert(1).alert_id, body),
+    )
+    for channel, episode in (("wecom", ""), ("mail", '{"since": 1, "last_at": 5, "total": 7}')):
+        old.execute(
+            "INSERT INTO deliveries (alert_seq, channel, episode, level, status, created_at,"
+            " next_at) VALUES (1, ?, ?, 3, 'pending', 5, 5)",
+            (channel, episode),
+        )
+    old.commit()
+    old.close()
+
+    new = open_outbox(tmp_path)
+
+    alert, over = (deliveries.claim(new, name, Pace(None), 10) for name in ("wecom", "mail"))
+    assert isinstance(alert, Claim)
+    assert isinstance(over, Claim)
+    assert alert.items[0].alert == make_alert(1)
+    assert (over.items[0].occasion, over.items[0].form) == (Episode(1, 5, 7), Form.OVER)
+    assert new.execute("SELECT count(*) FROM acknowledgements").fetchone()[0] == 0
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ddcolor_operations.notifier import deliveries, outbox
+from ddcolor_operations.notifier import deliveries, history, outbox
 from ddcolor_operations.notifier.channels.base import (
     Blocked,
     Delivered,
@@ -16,6 +16,7 @@ from ddcolor_operations.notifier.channels.base import (
     Retry,
 )
 from ddcolor_operations.notifier.deliveries import Claim, Pace, RetryPolicy, Wait
+from ddcolor_operations.notifier.occasions import Form
 from tests.support.alerts import make_alert, open_outbox
 
 NOW = 1_800_000_000.0
@@ -60,7 +61,7 @@ class Box:
 
     def states(self) -> list[dict[str, Any]]:
         """Return the deliveries as they are shown."""
-        return [a["deliveries"][0] for a in outbox.list_alerts(self.connection, 0, 1000)[0]]
+        return [a["deliveries"][0] for a in history.list_alerts(self.connection, 0, 1000)[0]]
 
 
 @pytest.fixture
@@ -237,6 +238,52 @@ def test_a_critical_alert_stays_alone_in_a_storm(box: Box) -> None:
 
     assert services(box.send()) == ["s51"]
     assert len(box.send().items) == 50
+
+
+def hold(box: Box, count: int, until: float, **changes: Any) -> None:
+    """Accept alerts in the quiet hours that end at ``until``."""
+    for number in range(count):
+        alert = make_alert(1000 + number, service=f"night{number}", **changes)
+        outbox.accept(box.connection, alert, ("wecom",), NOW, 300, not_before=until)
+
+
+def test_the_night_is_one_digest_in_the_morning(box: Box) -> None:
+    """Two are enough for it, and before its time nothing is sent."""
+    hold(box, 2, NOW + 3600)
+
+    assert box.claim() == Wait(NOW + 3600)
+    claim = box.claimed(NOW + 3600)
+    assert services(claim) == ["night0", "night1"]
+    assert {item.form for item in claim.items} == {Form.HELD_OVER}
+
+
+def test_what_comes_in_the_morning_goes_before_the_night(box: Box) -> None:
+    """The digest of what is past does not swallow what is new."""
+    hold(box, 3, NOW + 3600)
+    box.add(1, NOW + 3600)
+
+    assert services(box.send(at=NOW + 3600)) == ["s1"]
+    assert len(box.send(at=NOW + 3600).items) == 3
+
+
+def test_the_age_of_what_was_held_over_starts_in_the_morning(box: Box) -> None:
+    """A night that is longer than the age limit kills no message at its first failure."""
+    hold(box, 1, NOW + 10_000)
+
+    claim = box.claimed(NOW + 10_000)
+    assert box.settle(claim, Retry("HTTP 500"), NOW + 10_000) == {"retry": 1}
+
+
+def test_a_channel_without_digests_gets_each_alert_by_itself(box: Box) -> None:
+    """Each request for healing is one."""
+    box.add(30)
+    pace = Pace(None, digest_from=5, digests=False)
+
+    for _ in range(30):
+        claim = box.claimed(pace=pace)
+        assert len(claim.items) == 1
+        box.settle(claim, Delivered())
+    assert box.claim(pace=pace) == Wait(None)
 
 
 def test_few_alerts_at_once_are_messages_of_their_own(box: Box) -> None:

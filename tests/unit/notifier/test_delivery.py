@@ -11,7 +11,7 @@ import pytest
 
 from comfyui_telemetry import configure, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
-from ddcolor_operations.notifier import outbox
+from ddcolor_operations.notifier import history
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.events import AlertLog
@@ -42,7 +42,7 @@ async def settled(notifier: Notifier) -> list[dict[str, Any]]:
     async with asyncio.timeout(60):
         while True:
             alerts, _ = await asyncio.wrap_future(
-                notifier.database.submit(lambda c: outbox.list_alerts(c, 0, 1000))
+                notifier.database.submit(lambda c: history.list_alerts(c, 0, 1000))
             )
             if all(d["status"] != "pending" for a in alerts for d in a["deliveries"]):
                 return alerts
@@ -107,7 +107,7 @@ async def test_every_attribute_that_is_logged_is_declared(all_places: Places) ->
     await settled(notifier)
     await notifier.stop()
 
-    types = {"string": str, "int": int}
+    types = {"string": str, "int": int, "double": float}
     assert {fields.get("event_name") for _, _, fields in logger.records} >= {
         semconv.EVENT_ALERT_ACCEPTED,
         semconv.EVENT_ALERT_FAILED,

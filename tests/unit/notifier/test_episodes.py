@@ -1,16 +1,16 @@
 """Saying that a fault has not come again."""
 
-import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ddcolor_operations.notifier import deliveries, outbox
+from ddcolor_operations.notifier import deliveries, history, outbox
 from ddcolor_operations.notifier.channels.base import Delivered, Format, GiveUp
-from ddcolor_operations.notifier.deliveries import Claim, Episode, Item, Pace, RetryPolicy
+from ddcolor_operations.notifier.deliveries import Claim, Item, Pace, RetryPolicy
 from ddcolor_operations.notifier.episodes import end_quiet_episodes
+from ddcolor_operations.notifier.occasions import Episode, Form, from_text
 from tests.support.alerts import NOON, make_alert, make_renderer, open_outbox
 
 NOW = NOON.timestamp()
@@ -42,25 +42,25 @@ def test_a_fault_that_was_held_back_is_said_to_be_over_with_its_number(
         accept(box, number, NOW + number)
     deliver(box, NOW + 5)
 
-    assert end_quiet_episodes(box, NOW + 3 + QUIET_S, QUIET_S) == {"wecom", "mail"}
+    assert end_quiet_episodes(box, NOW + 3 + QUIET_S, QUIET_S).channels == {"wecom", "mail"}
     (item,) = deliver(box, NOW + 700)
-    assert item.episode == Episode(since=NOW, last_at=NOW + 3, total=4)
+    assert item.occasion == Episode(since=NOW, last_at=NOW + 3, total=4)
 
 
 def test_it_is_not_over_before_its_time_and_is_said_once(box: sqlite3.Connection) -> None:
     """One moment earlier nothing happens, and later nothing more."""
     accept(box, 1, NOW, level=3)
 
-    assert end_quiet_episodes(box, NOW + QUIET_S - 1, QUIET_S) == set()
-    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S) == {"wecom", "mail"}
-    assert end_quiet_episodes(box, NOW + 10 * QUIET_S, QUIET_S) == set()
+    assert end_quiet_episodes(box, NOW + QUIET_S - 1, QUIET_S).channels == set()
+    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S).channels == {"wecom", "mail"}
+    assert end_quiet_episodes(box, NOW + 10 * QUIET_S, QUIET_S).channels == set()
 
 
 def test_a_single_chat_alert_needs_no_second_message(box: sqlite3.Connection) -> None:
     """One photo that could not be decoded is over when it is read."""
     accept(box, 1, NOW)
 
-    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S) == set()
+    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S).channels == set()
 
 
 def test_recorded_alerts_stay_silent(box: sqlite3.Connection) -> None:
@@ -68,7 +68,7 @@ def test_recorded_alerts_stay_silent(box: sqlite3.Connection) -> None:
     for number in range(2):
         outbox.accept(box, make_alert(number, level=1), ("record",), NOW, 300)
 
-    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S) == set()
+    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S).channels == set()
 
 
 def test_an_episode_spans_its_windows(box: sqlite3.Connection) -> None:
@@ -77,8 +77,10 @@ def test_an_episode_spans_its_windows(box: sqlite3.Connection) -> None:
         accept(box, number, NOW + 100 * number, count=2, level=3)
     end_quiet_episodes(box, NOW + 600 + QUIET_S, QUIET_S)
 
-    (row,) = box.execute("SELECT episode FROM deliveries WHERE channel = 'mail' AND episode != ''")
-    assert json.loads(row["episode"]) == {"since": NOW, "last_at": NOW + 600, "total": 14}
+    (row,) = box.execute(
+        "SELECT occasion FROM deliveries WHERE channel = 'mail' AND occasion != ''"
+    )
+    assert from_text(row["occasion"]) == Episode(since=NOW, last_at=NOW + 600, total=14)
 
 
 def test_after_its_end_a_fault_starts_anew_and_repeats_no_count(box: sqlite3.Connection) -> None:
@@ -89,7 +91,7 @@ def test_after_its_end_a_fault_starts_anew_and_repeats_no_count(box: sqlite3.Con
 
     accept(box, 10, NOW + 2000)
 
-    shown, _ = outbox.list_alerts(box, NOW + 2000, 10)
+    shown, _ = history.list_alerts(box, NOW + 2000, 10)
     assert shown[0]["held_before"] == 0
     (row,) = box.execute("SELECT since, total FROM windows").fetchall()
     assert (row["since"], row["total"]) == (NOW + 2000, 1)
@@ -102,7 +104,7 @@ def test_a_channel_that_never_got_the_alert_is_not_told_its_end(box: sqlite3.Con
     assert isinstance(claim, Claim)
     deliveries.settle(box, claim, GiveUp("no"), NOW, RetryPolicy())
 
-    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S) == {"mail"}
+    assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S).channels == {"mail"}
 
 
 def test_alerts_go_before_ends_and_are_never_in_one_digest_with_them(
@@ -119,8 +121,8 @@ def test_alerts_go_before_ends_and_are_never_in_one_digest_with_them(
     first, second = deliver(box, NOW + QUIET_S), deliver(box, NOW + QUIET_S)
 
     assert [len(first), len(second)] == [6, 6]
-    assert {item.episode is None for item in first} == {True}
-    assert {item.episode is None for item in second} == {False}
+    assert {item.occasion is None for item in first} == {True}
+    assert {item.occasion is None for item in second} == {False}
 
 
 def over(number: int, **changes: Any) -> Item:
@@ -133,7 +135,8 @@ def over(number: int, **changes: Any) -> Item:
         NOW,
         0,
         maybe_sent=False,
-        episode=Episode(NOW, NOW + 90, 12),
+        occasion=Episode(NOW, NOW + 90, 12),
+        form=Form.OVER,
     )
 
 

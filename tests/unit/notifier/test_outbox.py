@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddcolor_operations.notifier import deliveries, outbox
+from ddcolor_operations.notifier import deliveries, history, outbox
 from ddcolor_operations.notifier.channels.base import Delivered
 from ddcolor_operations.notifier.deliveries import Claim, Pace, RetryPolicy
 from tests.support.alerts import make_alert, open_outbox
@@ -34,7 +34,7 @@ def test_an_alert_gets_one_pending_delivery_per_channel(box: sqlite3.Connection)
     """Each channel has a row of its own."""
     assert accept(box, 1, NOW) == "accepted"
 
-    ((shown,), more) = outbox.list_alerts(box, 0, 10)
+    ((shown,), more) = history.list_alerts(box, 0, 10)
     assert [(d["channel"], d["status"]) for d in shown["deliveries"]] == [
         ("wecom", "pending"),
         ("dingtalk", "pending"),
@@ -46,7 +46,7 @@ def test_a_recorded_alert_is_delivered_at_once(box: sqlite3.Connection) -> None:
     """The channel "record" needs no worker."""
     accept(box, 1, NOW, ("record",), level=1)
 
-    ((shown,), _) = outbox.list_alerts(box, 0, 10)
+    ((shown,), _) = history.list_alerts(box, 0, 10)
     assert [(d["channel"], d["status"]) for d in shown["deliveries"]] == [("record", "delivered")]
 
 
@@ -55,7 +55,7 @@ def test_the_same_id_is_a_duplicate_whatever_its_content(box: sqlite3.Connection
     accept(box, 1, NOW)
 
     assert accept(box, 1, NOW + 10_000, summary="other") == "duplicate"
-    assert len(outbox.list_alerts(box, 0, 10)[0]) == 1
+    assert len(history.list_alerts(box, 0, 10)[0]) == 1
 
 
 def test_a_held_back_alert_that_is_sent_again_is_a_duplicate(box: sqlite3.Connection) -> None:
@@ -64,7 +64,7 @@ def test_a_held_back_alert_that_is_sent_again_is_a_duplicate(box: sqlite3.Connec
     accept(box, 2, NOW + 1)
 
     assert accept(box, 2, NOW + 2) == "duplicate"
-    assert outbox.list_alerts(box, 0, 10)[0][0]["held_back"] == 1
+    assert history.list_alerts(box, 0, 10)[0][0]["held_back"] == 1
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_next_message_carries_how_many_were_held_back(box: sqlite3.Connectio
     accept(box, 10, NOW + 300)
     accept(box, 11, NOW + 601)
 
-    shown, _ = outbox.list_alerts(box, 0, 20)
+    shown, _ = history.list_alerts(box, 0, 20)
     assert [(a["held_back"], a["held_before"]) for a in shown if a["status"] == "accepted"] == [
         (4, 0),
         (0, 4),
@@ -125,10 +125,10 @@ def test_listing_says_when_there_is_more(box: sqlite3.Connection) -> None:
     for n in range(4):
         accept(box, n, NOW + n)
 
-    shown, more = outbox.list_alerts(box, NOW + 1, 2)
+    shown, more = history.list_alerts(box, NOW + 1, 2)
     assert [a["alert_id"] for a in shown] == [make_alert(n).alert_id for n in (1, 2)]
     assert more
-    assert not outbox.list_alerts(box, NOW + 2, 2)[1]
+    assert not history.list_alerts(box, NOW + 2, 2)[1]
 
 
 def test_an_alert_is_found_by_the_start_of_its_id(box: sqlite3.Connection) -> None:
@@ -136,7 +136,7 @@ def test_an_alert_is_found_by_the_start_of_its_id(box: sqlite3.Connection) -> No
     accept(box, 1, NOW)
     accept(box, 2, NOW)
 
-    (found,) = outbox.find_alerts(box, make_alert(2).alert_id[:8])
+    (found,) = history.find_alerts(box, make_alert(2).alert_id[:8])
     assert found["alert_id"] == make_alert(2).alert_id
 
 
@@ -152,7 +152,7 @@ def test_old_alerts_are_forgotten_unless_something_is_still_to_be_delivered(
     deliveries.settle(box, claim, Delivered(), NOW, RetryPolicy())
 
     assert outbox.prune(box, NOW + 500) == 1
-    assert [a["kind"] for a in outbox.list_alerts(box, 0, 10)[0]] == [
+    assert [a["kind"] for a in history.list_alerts(box, 0, 10)[0]] == [
         "execution_error",
         "decode_failed",
     ]

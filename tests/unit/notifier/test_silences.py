@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddcolor_operations.notifier import outbox
+from ddcolor_operations.notifier import history, outbox
 from ddcolor_operations.notifier.alert import AlertError
 from ddcolor_operations.notifier.silences import (
     Silence,
@@ -32,7 +32,7 @@ def channels(box: sqlite3.Connection, number: int, at: float, **changes: Any) ->
     """Accept an alert; return where it goes."""
     alert = make_alert(number, **changes)
     outbox.accept(box, alert, ("wecom",), at, 300)
-    (shown,) = outbox.find_alerts(box, alert.alert_id)
+    (shown,) = history.find_alerts(box, alert.alert_id)
     return [delivery["channel"] for delivery in shown["deliveries"]]
 
 
@@ -41,7 +41,7 @@ def test_a_silenced_alert_is_recorded_and_names_the_silence(box: sqlite3.Connect
     number = add_silence(box, silence(service="ddcolor-*"), NOW)
 
     assert channels(box, 1, NOW + 1) == ["record"]
-    (shown,) = outbox.find_alerts(box, make_alert(1).alert_id)
+    (shown,) = history.find_alerts(box, make_alert(1).alert_id)
     assert (shown["status"], shown["silence"]) == ("accepted", number)
     assert list_silences(box, NOW + 1)[0]["alerts"] == 1
 

@@ -1,4 +1,4 @@
-"""DingTalk (钉钉) custom robot: markdown, signed afresh for each request, errcode checked."""
+"""DingTalk (钉钉) custom robot: markdown or cards with buttons, signed afresh, errcode checked."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ddcolor_operations.notifier.channels.base import (
     Blocked,
+    Channel,
     Delivered,
     Format,
     GiveUp,
     Message,
     Outcome,
     Retry,
+    Shape,
 )
 from ddcolor_operations.notifier.channels.http import Reply, post, robot_code
+from ddcolor_operations.notifier.mentions import Mention
 from ddcolor_operations.notifier.secrets import Secret, SecretError
 from ddcolor_operations.notifier.settings import Section
 from ddcolor_operations.notifier.text import cut_bytes
@@ -44,14 +47,13 @@ def sign(url: str, secret: str, timestamp_ms: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class DingTalk:
+class DingTalk(Channel):
     """One robot. ``webhook`` is its whole URL as the robot's page shows it, token included."""
 
     webhook: Secret
     signing_secret: Secret | None
-    mention_mobiles: tuple[str, ...]
-    mention_users: tuple[str, ...]
-    mention_all: bool
+    cards: bool
+    mention: Mention
     mention_level: int
     per_minute: int | None
     timeout_s: float
@@ -66,9 +68,9 @@ class DingTalk:
             signing_secret=(
                 section.secret("signing_secret") if section.has("signing_secret") else None
             ),
-            mention_mobiles=mention.texts("mobiles"),
-            mention_users=mention.texts("users"),
-            mention_all=mention.boolean("all", default=False),
+            cards=section.choice("format", ("markdown", "action_card"), "markdown")
+            == "action_card",
+            mention=Mention.from_section(mention),
             mention_level=mention.integer("level", 3, low=2, high=3),
             per_minute=section.integer("per_minute", 20, low=1, high=6000),
             timeout_s=section.number("timeout_s", 10, low=0.1, high=120),
@@ -80,12 +82,28 @@ class DingTalk:
     @property
     def format(self) -> Format:
         """Return which templates its messages are made from."""
-        return "dingtalk"
+        return "dingtalk_card" if self.cards else "dingtalk"
 
     @property
     def limit(self) -> int:
         """Return the most bytes of a text that surely fits a request, JSON escapes included."""
         return _REQUEST_LIMIT // 2
+
+    def mention_problem(self, mention: Mention) -> str | None:  # noqa: ARG002 - it can call anybody
+        """Return why it cannot call these people and what to do, or None when it can."""
+        return None
+
+    def default_mention(self, level: int) -> Mention:
+        """Return whom a message of this level calls unless the routing says otherwise."""
+        return self.mention if level >= self.mention_level else Mention()
+
+    def shape(self, level: int, mention: Mention | None) -> Shape:
+        """Return from which templates, and how long, a message that calls ``mention`` is made.
+
+        A card calls nobody, so a message that has to is markdown.
+        """
+        called = self.default_mention(level) if mention is None else mention
+        return Shape("dingtalk" if called else self.format, self.limit)
 
     async def send(self, message: Message) -> Outcome:
         """Send one message."""
@@ -128,19 +146,35 @@ class DingTalk:
         return data
 
     def _encode(self, message: Message, text: str) -> bytes:
-        at: dict[str, object] = {}
-        if message.level >= self.mention_level:
-            names = [*self.mention_mobiles, *self.mention_users]
+        called = message.mention
+        if called is None:
+            called = self.default_mention(message.level)
+        title = cut_bytes(message.title, _TITLE_LIMIT)
+        data: dict[str, object]
+        if self.cards and message.links and not called:
+            data = {
+                "msgtype": "actionCard",
+                "actionCard": {
+                    "title": title,
+                    "text": text,
+                    "btnOrientation": "1",
+                    "btns": [
+                        {"title": link.title, "actionURL": link.url} for link in message.links
+                    ],
+                },
+            }
+        else:
+            names = [*called.mobiles, *called.users]
             if names:
                 # DingTalk shows a mention in markdown only where the text names it too.
                 text += "\n\n" + " ".join(f"@{name}" for name in names)
-            at = {
-                "atMobiles": list(self.mention_mobiles),
-                "atUserIds": list(self.mention_users),
-                "isAtAll": self.mention_all,
+            data = {
+                "msgtype": "markdown",
+                "markdown": {"title": title, "text": text},
+                "at": {
+                    "atMobiles": list(called.mobiles),
+                    "atUserIds": list(called.users),
+                    "isAtAll": called.everybody,
+                },
             }
-        title = cut_bytes(message.title, _TITLE_LIMIT)
-        return json.dumps(
-            {"msgtype": "markdown", "markdown": {"title": title, "text": text}, "at": at},
-            ensure_ascii=False,
-        ).encode()
+        return json.dumps(data, ensure_ascii=False).encode()

@@ -12,6 +12,7 @@ from email.utils import format_datetime, localtime
 from pathlib import Path
 
 from ddcolor_operations.notifier.channels.base import (
+    Channel,
     Delivered,
     Format,
     GiveUp,
@@ -26,7 +27,7 @@ _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Channel):
     """One mail route: server, sender, receivers."""
 
     host: str

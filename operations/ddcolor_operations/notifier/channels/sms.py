@@ -9,6 +9,7 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from ddcolor_operations.notifier.channels.base import (
+    Channel,
     Delivered,
     Format,
     Message,
@@ -24,7 +25,7 @@ _BODY = '{"phones": {{ phones | tojson }}, "text": {{ text | tojson }}, "id": {{
 
 
 @dataclass(frozen=True, slots=True)
-class Sms:
+class Sms(Channel):
     """One gateway. ``url`` and the header values are secrets, because they carry the account."""
 
     url: Secret
@@ -34,7 +35,7 @@ class Sms:
     content_type: str
     success_field: str
     success_value: str
-    limit: int
+    max_bytes: int
     per_minute: int | None
     timeout_s: float
     proxy_from_env: bool
@@ -55,7 +56,7 @@ class Sms:
             success_field=success.text("field", ""),
             success_value=success.text("value", ""),
             # Two segments of a Chinese SMS are 134 characters of at most 3 bytes.
-            limit=section.integer("max_bytes", 402, low=100, high=4000),
+            max_bytes=section.integer("max_bytes", 402, low=100, high=4000),
             per_minute=section.integer("per_minute", 10, low=1, high=6000),
             timeout_s=section.number("timeout_s", 15, low=0.1, high=120),
             proxy_from_env=section.boolean("proxy_from_env", default=False),
@@ -67,6 +68,11 @@ class Sms:
     def format(self) -> Format:
         """Return which templates its messages are made from."""
         return "sms"
+
+    @property
+    def limit(self) -> int:
+        """Return the most UTF-8 bytes that the text of a message may have."""
+        return self.max_bytes
 
     async def send(self, message: Message) -> Outcome:
         """Send one message."""
