@@ -103,6 +103,12 @@ SCOPE_NAME = _attribute(
 LOG_FILE_NAME = _attribute(
     "log.file.name", "string", "File of a log line that was not in our form.", "service.jsonl"
 )
+LOG_TIMESTAMP = _attribute(
+    "ddcolor.log.timestamp",
+    "string",
+    "What a log line gave as its time, where that was none; it has the time of its reading.",
+    "yesterday",
+)
 EVENT_NAME = _attribute("event.name", "string", "The kind of a log event.", "comfyui.node.finished")
 ERROR_TYPE = _attribute(
     "error.type",
