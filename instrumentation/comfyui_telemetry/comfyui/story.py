@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 
 from .. import semconv
 from .._configure import Telemetry
@@ -15,15 +16,20 @@ from .textlog import Executed, Failed, Got, Ignored, Interrupted, Rejected, Said
 _QUEUED = 10_000
 
 
+def _random_id() -> str:
+    return f"log-{uuid.uuid4().hex}"
+
+
 class TextStory:
-    """Records prompts from lines. A prompt gets an id of its own, for the lines name none.
+    """Records prompts from lines. A prompt gets an id from ``new_id``, for the lines name none.
 
     What the lines do not tell is not told: which node failed (its traceback says so to a person),
     cached nodes, and that a prompt has begun before it ended.
     """
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, new_id: Callable[[], str] = _random_id) -> None:
         self._telemetry = telemetry
+        self._new_id = new_id
         self._recorder = telemetry.recorder
         self.losses: Losses = telemetry.recorder.losses
         self._parser = TextLogParser()
@@ -31,6 +37,12 @@ class TextStory:
         self._queued: deque[str] = deque(maxlen=_QUEUED)
         self._failure: ToldError | None = None
         self._interrupted = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether nothing is begun, so that what follows needs no line from before."""
+        waiting = self._arriving or self._queued or self._failure or self._interrupted
+        return not waiting and self._parser.is_idle
 
     @guarded
     def feed(self, text: str) -> None:
@@ -51,7 +63,7 @@ class TextStory:
     def _take(self, said: Said) -> None:
         if isinstance(said, Got):
             self._accepted()
-            self._arriving = f"log-{uuid.uuid4().hex}"
+            self._arriving = self._new_id()
         elif isinstance(said, Rejected):
             prompt_id, self._arriving = self._arriving, None
             self._recorder.prompt_rejected(
@@ -91,7 +103,7 @@ class TextStory:
 
     def _executed(self, seconds: float) -> None:
         self._accepted()
-        prompt_id = self._queued.popleft() if self._queued else f"log-{uuid.uuid4().hex}"
+        prompt_id = self._queued.popleft() if self._queued else self._new_id()
         now = time.time_ns()
         record = self._recorder.prompt(prompt_id, node_count=None)
         record.begin(now - int(seconds * 1e9))

@@ -109,6 +109,11 @@ class TextLogParser:
         self._trace: list[str] = []
         self._is_whole = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Say whether no line is waiting for a further one."""
+        return self._validation is None and self._failure is None
+
     def feed(self, text: str) -> Iterator[Said]:
         """Take one line, or one log record of several."""
         for line in text.splitlines() or [""]:

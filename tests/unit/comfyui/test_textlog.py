@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from comfyui_telemetry.comfyui.textlog import (
     Said,
     TextLogParser,
 )
+from comfyui_telemetry.observing import observer
 from comfyui_telemetry.testing import Captured, check_declared
 
 TRACE = """Traceback (most recent call last):
@@ -191,3 +193,21 @@ def test_without_hooks_the_lines_are_the_story(captured: Captured) -> None:
     logging.getLogger().info("Prompt executed in 0.20 seconds")
     captured.telemetry.remove_log_filter(lines)
     assert captured.record(semconv.EVENT_PROMPT_FINISHED)[semconv.PROMPT_OUTCOME] == "success"
+
+
+def test_a_story_is_idle_when_it_needs_no_earlier_line() -> None:
+    """A story may begin anew after a line only if nothing is begun: then nothing is forgotten."""
+    told: list[bytes] = []
+    telemetry = observer("comfyui", told.append)
+    names = iter(["first", "second"])
+    story = TextStory(telemetry, lambda: next(names))
+    lines = ["got prompt", "!!! Exception during processing !!! gone", *TRACE.splitlines()]
+
+    idle = []
+    for line in [*lines, "Prompt executed in 0.11 seconds", "got prompt"]:
+        story.feed(line)
+        idle.append(story.is_idle)
+    telemetry.shutdown()
+
+    assert idle == [False] * (len(lines)) + [True, False]
+    assert {orjson.loads(line)[semconv.PROMPT_ID] for line in told} == {"first"}
