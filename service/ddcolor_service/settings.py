@@ -12,12 +12,14 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 ENV_PREFIX = "DDCOLOR_"
 MIN_TOKEN_CHARS = 16
 SizePolicy = Literal["round", "refuse"]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 class SettingsError(Exception):
@@ -67,6 +69,7 @@ class Settings:
 
     cors_origin: str = _setting("", "the one web origin that may call from elsewhere")
     rate_limit: float = _setting(0.0, "requests a second of one client; 0 no limit", low=0)
+    trusted_proxies: Networks = _setting([], "proxies whose X-Forwarded-For is believed")
     fault_injection: bool = _setting(False, "allow /admin/faults (needs the admin token)")
     admin_token_file: Path | None = _setting(None, "file with the admin token")
     api_token_file: Path | None = _setting(None, "file with the token that clients must send")
@@ -121,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         if _TYPES[name] is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text, dest=name)
         elif _is_list(name):
-            parser.add_argument(flag, nargs="+", metavar="DIR", help=text, dest=name)
+            parser.add_argument(flag, nargs="+", metavar="X", help=text, dest=name)
         else:
             shown = "" if item.default is None else f" (default {item.default})"
             parser.add_argument(flag, metavar="X", help=text + shown, dest=name)
@@ -129,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _is_list(name: str) -> bool:
-    return bool(_TYPES[name] == tuple[Path, ...])
+    return _TYPES[name] in (tuple[Path, ...], Networks)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -159,7 +162,9 @@ def _from_environ(env: Mapping[str, str]) -> dict[str, Any]:
         if "secret" in item.metadata:
             values[name] = raw
         elif _is_list(name):
-            values[name] = _convert(name, raw.split(os.pathsep), key)
+            # An IPv6 address holds colons, so addresses are told apart by commas.
+            between = "," if _TYPES[name] == Networks else os.pathsep
+            values[name] = _convert(name, raw.split(between), key)
         else:
             values[name] = _convert(name, raw, key)
     return values
@@ -170,7 +175,10 @@ def _convert(name: str, value: Any, where: str) -> Any:
     wanted = _TYPES[name]
     if _is_list(name):
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise SettingsError(f"{where}: expected a list of folders")
+            noun = "addresses" if wanted == Networks else "folders"
+            raise SettingsError(f"{where}: expected a list of {noun}")
+        if wanted == Networks:
+            return tuple(_to_network(part, where) for part in value if part.strip())
         return tuple(Path(part).expanduser() for part in value if part)
     if wanted is bool:
         return _to_bool(value, where)
@@ -184,6 +192,15 @@ def _convert(name: str, value: Any, where: str) -> Any:
     if choices and value not in choices:
         raise SettingsError(f"{where}: expected one of {', '.join(choices)}, got {value!r}")
     return value
+
+
+def _to_network(value: str, where: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value.strip())
+    except ValueError:
+        raise SettingsError(
+            f"{where}: expected an address or network such as 10.0.0.0/8, got {value!r}"
+        ) from None
 
 
 def _to_bool(value: Any, where: str) -> bool:

@@ -78,6 +78,10 @@ class ServiceProcess:
         process.send_signal(number)
         return process.wait(30)
 
+    def output(self) -> str:
+        """Return what the service wrote to standard output and error, over all its starts."""
+        return self._log.read_text("utf-8", "replace")
+
     def arm(self, kind: str, **values: Any) -> None:
         """Make a fault happen in the next prompt."""
         self._admin("POST", json={"kind": kind, **values})

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 
 from aiohttp import web
 
+from ddcolor_service.api.access import bearer_matches
 from ddcolor_service.api.answers import json_response
 from ddcolor_service.api.bodies import read_object
 from ddcolor_service.api.keys import service_of
 from ddcolor_service.errors import RequestRefusedError
 from ddcolor_service.models import ModelNotLoaded
 from ddcolor_service.service import Service
-
-
-def bearer_matches(request: web.Request, token: str) -> bool:
-    """Compare the request's bearer token with ``token`` in constant time."""
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(
-        given.strip().encode("utf-8", "surrogateescape"), token.encode()
-    )
 
 
 def require_admin(request: web.Request) -> Service:

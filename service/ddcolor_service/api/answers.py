@@ -10,6 +10,9 @@ from aiohttp import web
 from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_service.errors import RequestRefusedError, ServiceFaultError
 
+KIND: web.ResponseKey[str] = web.ResponseKey("kind", str)
+"""Where an answer holds the catalogue kind of its error, for the request's span."""
+
 
 def json_response(
     data: object, *, status: int = 200, headers: dict[str, str] | None = None
@@ -49,7 +52,9 @@ def error_response(
     headers = {"Retry-After": "5"} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return json_response(body, status=status, headers=headers)
+    response = json_response(body, status=status, headers=headers)
+    response[KIND] = kind
+    return response
 
 
 def refusal(error: RequestRefusedError, node_errors: dict[str, Any] | None = None) -> web.Response:

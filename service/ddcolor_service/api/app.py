@@ -19,11 +19,12 @@ _TIDY_EVERY_S = 600.0
 
 def build_app(service: Service) -> web.Application:
     """Return the application of ``service``; its worker runs while the application does."""
+    settings = service.settings
     chain: list[Middleware] = [middleware.spans, middleware.errors, middleware.origins]
-    if service.settings.rate_limit:
-        chain.append(middleware.rate_limiter(service.settings.rate_limit))
+    if settings.rate_limit:
+        chain.append(middleware.rate_limiter(settings.rate_limit, settings.trusted_proxies))
     chain.append(middleware.tokens)
-    app = web.Application(middlewares=chain, client_max_size=service.settings.max_json_bytes)
+    app = web.Application(middlewares=chain, client_max_size=settings.max_json_bytes)
     app[SERVICE] = service
     app[uploads.SLOTS] = uploads.Slots()
     for prefix in ("", "/api"):

@@ -15,10 +15,11 @@ from yarl import URL
 
 from comfyui_telemetry import extract_context, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
-from ddcolor_service.api.admin import bearer_matches
-from ddcolor_service.api.answers import error_response, refusal
+from ddcolor_service.api.access import bearer_matches, client_of, socket_token_matches
+from ddcolor_service.api.answers import KIND, error_response, refusal
 from ddcolor_service.api.keys import service_of
 from ddcolor_service.errors import RequestRefusedError
+from ddcolor_service.settings import Networks
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -93,9 +94,12 @@ async def spans(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
         span.set_attribute(semconv.HTTP_RESPONSE_STATUS_CODE, response.status)
-        if response.status >= 500:
-            span.set_status(StatusCode.ERROR)
-            span.set_attribute(semconv.ERROR_TYPE, str(response.status))
+        if response.status >= 400:
+            kind = response.get(KIND, str(response.status))
+            span.set_attribute(semconv.ERROR_TYPE, kind)
+            # A wrong request is the caller's affair; a photo that cannot be taken is one of ours.
+            if response.status >= 500 or (kind in CATALOGUE and kind != "invalid_request"):
+                span.set_status(StatusCode.ERROR)
         context = span.get_span_context()
         if context.is_valid and not response.prepared:
             # What a person can tell the operator when something went wrong.
@@ -146,16 +150,20 @@ def _open_to_all(path: str) -> bool:
 async def tokens(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ask for the API token, if one is set. The admin routes check their own."""
     token = service_of(request).settings.api_token
-    admin = route_of(request).removeprefix("/api").startswith("/admin/")
-    asked = token is not None and not admin and not _open_to_all(request.path)
-    if asked and not bearer_matches(request, token or ""):
+    route = route_of(request).removeprefix("/api")
+    if token is None or route.startswith("/admin/") or _open_to_all(request.path):
+        return await handler(request)
+    if not bearer_matches(request, token) and not (
+        route == "/ws" and socket_token_matches(request, token)
+    ):
         raise RequestRefusedError("The token is missing or wrong", status=401)
     return await handler(request)
 
 
-def rate_limiter(per_second: float) -> Middleware:
+def rate_limiter(per_second: float, proxies: Networks) -> Middleware:
     """Return a middleware that lets a client make ``per_second`` requests, in bursts of 5 s.
 
+    A request that comes through one of ``proxies`` counts for the client that the proxy names.
     Addresses are kept in memory only, and only as long as there is room.
     """
     burst = max(1.0, per_second * 5.0)
@@ -165,7 +173,7 @@ def rate_limiter(per_second: float) -> Middleware:
     async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _open_to_all(request.path):
             return await handler(request)
-        client = request.remote or ""
+        client = client_of(request, proxies)
         now = time.monotonic()
         left, since = buckets.pop(client, (burst, now))
         left = min(burst, left + (now - since) * per_second)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocket, expect
 
 from comfyui_telemetry.catalogue import CATALOGUE
 from tests.support.page import SLOW_MS, OpenPage, hand_in, job, photo, wait_until_done
@@ -102,12 +102,22 @@ def test_a_reload_keeps_the_photos(
 
 
 def test_a_token_is_asked_for_and_a_wrong_one_again(open_page: OpenPage, tmp_path: Path) -> None:
-    """A protected service makes the page ask, and ask again after a wrong token."""
+    """A protected service makes the page ask, and ask again after a wrong token.
+
+    With the right one the page hears of its photo by the WebSocket too, as it does without one.
+    """
+    heard: list[str] = []
+
+    def listen(socket: WebSocket) -> None:
+        assert API_TOKEN not in socket.url
+        socket.on("framereceived", lambda frame: heard.append(str(frame)))
+
     secret = tmp_path / "token"
     secret.write_text(API_TOKEN)
     service = ServiceProcess(tmp_path, "--api-token-file", str(secret)).start()
     try:
         page = open_page(service)
+        page.on("websocket", listen)
         expect(page.get_by_role("dialog")).to_be_hidden()
         hand_in(page, photo(tmp_path))
         for token in ("wrong", API_TOKEN):
@@ -115,5 +125,9 @@ def test_a_token_is_asked_for_and_a_wrong_one_again(open_page: OpenPage, tmp_pat
             page.get_by_label("访问令牌", exact=True).fill(token)
             page.keyboard.press("Enter")
         wait_until_done(page)
+        assert any('"type":"execution_success"' in text for text in heard)
+        output = service.output()
+        assert API_TOKEN not in output
+        assert "bearer." not in output
     finally:
         service.stop()

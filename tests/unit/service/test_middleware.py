@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
+from ddcolor_service.api.access import client_of
 from tests.support.service import ADMIN, Harness, running_service, workflow
 
 TOKEN = "an-api-token-for-tests"
@@ -38,6 +41,53 @@ async def test_rate_limit(tmp_path: Path) -> None:
         assert response.status == 429
         assert response.headers["Retry-After"]
         assert (await service.client.get("/healthz")).status == 200
+
+
+async def test_rate_limit_behind_a_proxy(tmp_path: Path) -> None:
+    """Clients of a trusted proxy are counted one by one; nobody gets new tries by made-up hops."""
+    proxies = (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"))
+    async with running_service(tmp_path, rate_limit=0.01, trusted_proxies=proxies) as service:
+
+        async def status(*hops: str) -> int:
+            headers = [("X-Forwarded-For", hop) for hop in hops]
+            return (await service.client.get("/queue", headers=headers)).status
+
+        assert await status("203.0.113.7") == 200
+        assert await status("203.0.113.8, 10.1.1.1") == 200
+        assert await status("203.0.113.7") == 429
+        assert await status("198.51.100.1, 203.0.113.7") == 429
+        assert await status("198.51.100.2", "203.0.113.8:4711, 10.9.9.9") == 429
+        assert await status("2001:db8::1") == 200
+        assert await status("[2001:db8::2]:80") == 429
+
+
+async def test_forwarded_hops_of_a_stranger_count_for_nothing(tmp_path: Path) -> None:
+    """Without a trusted proxy a client cannot be somebody else by writing X-Forwarded-For."""
+    async with running_service(tmp_path, rate_limit=0.01) as service:
+        statuses = [
+            (await service.client.get("/queue", headers={"X-Forwarded-For": hop})).status
+            for hop in ("203.0.113.7", "203.0.113.8")
+        ]
+        assert statuses == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.7, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("::ffff:10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("203.0.113.9", "203.0.113.7", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "203.0.113.7", "2001:db8:1:2::/64"),
+        ("", "203.0.113.7", ""),
+    ],
+)
+def test_whose_request_it_is(peer: str, forwarded: str, client: str) -> None:
+    """A client is the first hop from the right that no trusted proxy is."""
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded})
+    assert client_of(request.clone(remote=peer), (ip_network("10.0.0.0/8"),)) == client
 
 
 async def test_other_sites_are_kept_out(service: Harness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ def test_lists_and_switches() -> None:
     assert settings.log_stdout is False
 
 
+def test_trusted_proxies(tmp_path: Path) -> None:
+    """Proxies are addresses or networks of either family, from each of the three sources."""
+    file = tmp_path / "service.toml"
+    file.write_text('trusted_proxies = ["10.0.0.0/8", "::1"]')
+    given = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+    assert load(["--config", str(file)], {}).trusted_proxies == given
+    assert load([], {"DDCOLOR_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies == given
+    assert load(["--trusted-proxies", "10.0.0.0/8", "::1"], {}).trusted_proxies == given
+
+
 def test_config_by_variable(tmp_path: Path) -> None:
     """DDCOLOR_CONFIG names the file; an empty variable counts as none."""
     file = tmp_path / "service.toml"
@@ -69,6 +80,8 @@ def test_tokens(tmp_path: Path) -> None:
         (["--config", "/nowhere/x.toml"], {}, "settings file"),
         (["--admin-token-file", "/nowhere"], {}, "admin_token_file"),
         ([], {"DDCOLOR_ADMIN_TOKEN": "short"}, "at least 16"),
+        ([], {"DDCOLOR_TRUSTED_PROXIES": "10.0.0.1/8"}, "address or network"),
+        (["--trusted-proxies", "proxy.example"], {}, "address or network"),
         (["--fault-injection"], {}, "no admin token"),
     ],
 )
@@ -89,6 +102,7 @@ def test_wrong_settings(argv: list[str], env: dict[str, str], told: str) -> None
         ("port = 8188.5", "whole number"),
         ("host = 5", "expected text"),
         ('models = "a"', "list of folders"),
+        ("trusted_proxies = [1]", "list of addresses"),
         (f'admin_token = "{TOKEN}"', "admin_token_file"),
     ],
 )

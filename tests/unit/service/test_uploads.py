@@ -56,7 +56,7 @@ async def test_chinese_names(service: Harness) -> None:
     ],
 )
 async def test_broken_photos_are_refused(service: Harness, data: bytes, kind: str) -> None:
-    """A broken photo is a 400 that says what to do, one record with the keyword, and no file."""
+    """A broken photo is a 400 that says what to do, a record, a failed span, and no file."""
     status, answer = await service.upload(data, "grandmother.png")
     assert status == 400
     assert answer["error"]["type"] == kind
@@ -65,6 +65,9 @@ async def test_broken_photos_are_refused(service: Harness, data: bytes, kind: st
     assert answer["error"]["message"]
     (record,) = await service.record("comfyui.upload.rejected")
     assert record["comfyui.error.kind"] == kind
+    span = service.span("POST /upload/image")
+    assert span.attributes is not None
+    assert (span.attributes["error.type"], span.status.is_ok) == (kind, False)
     assert list(service.service.folders.base("input").iterdir()) == []
     assert "grandmother" not in service.log_file.read_text()
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
-from tests.support.service import Harness, messages, workflow
+import pytest
+from aiohttp import WSServerHandshakeError
+
+from ddcolor_service.api.access import SOCKET_PROTOCOL
+from tests.support.service import Harness, messages, running_service, workflow
+
+TOKEN = "an-api-token?~of>the<tests"
 
 
 def ended(message: dict[str, Any]) -> bool:
@@ -154,3 +162,48 @@ async def test_strange_messages_do_no_harm(with_photo: Harness) -> None:
         await socket.send_json({"type": "feature_flags", "data": {}})
         (answer,) = await messages(socket, until=lambda m: m["type"] == "feature_flags")
         assert answer["data"] == {"supports_preview_metadata": False}
+
+
+def offer(token: str) -> str:
+    """Return the subprotocol that carries a token."""
+    return "bearer." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+
+
+async def test_a_browser_offers_its_token_as_a_subprotocol(tmp_path: Path) -> None:
+    """With the right token offered the socket opens, and neither answer nor log repeats it."""
+    async with running_service(tmp_path, api_token=TOKEN) as service:
+        own = {"Authorization": f"Bearer {TOKEN}"}
+        offered = (SOCKET_PROTOCOL, offer(TOKEN))
+        async with service.client.ws_connect("/ws?clientId=me", protocols=offered) as socket:
+            assert socket.protocol == SOCKET_PROTOCOL
+            assert (await socket.receive_json())["type"] == "status"
+        async with service.client.ws_connect("/api/ws", headers=own) as socket:
+            assert socket.protocol is None
+        assert (await service.get("/queue", headers=own))[0] == 200
+        logged = service.log_file.read_text("utf-8")
+        assert offer(TOKEN) not in logged
+        assert TOKEN not in logged
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    ["bearer.", offer("x" + TOKEN), offer(TOKEN[:-1]), "bearer.%%%", "bearer.a", offer(TOKEN)[7:]],
+)
+async def test_a_wrong_subprotocol_token_is_refused(tmp_path: Path, protocol: str) -> None:
+    """A token that is wrong, cut or not base64 is a 401; and it opens nothing but the socket."""
+    async with running_service(tmp_path, api_token=TOKEN) as service:
+        with pytest.raises(WSServerHandshakeError) as caught:
+            await service.client.ws_connect("/ws", protocols=(SOCKET_PROTOCOL, protocol))
+        assert caught.value.status == 401
+        headers = {"Sec-WebSocket-Protocol": f"{SOCKET_PROTOCOL}, {offer(TOKEN)}"}
+        assert (await service.client.get("/queue", headers=headers)).status == 401
+
+
+async def test_an_unknown_subprotocol_is_not_logged(
+    service: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A token offered without the neutral protocol is refused before anything can log it."""
+    with pytest.raises(WSServerHandshakeError) as caught:
+        await service.client.ws_connect("/ws", protocols=(offer(TOKEN),))
+    assert caught.value.status == 400
+    assert offer(TOKEN) not in caplog.text

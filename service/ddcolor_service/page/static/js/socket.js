@@ -4,9 +4,11 @@
 import { address } from "./api.js";
 import { backoff, pause } from "./connection.js";
 import { uuid } from "./jobs.js";
+import { bearer } from "./token.js";
 
 const KEY = "ddcolor.client";
 const OPEN_WITHIN_S = 2;
+const PROTOCOL = "ddcolor.v1";
 
 export const clientId = kept();
 
@@ -54,12 +56,20 @@ export function opened() {
   return Promise.race([new Promise((resolve) => openings.push(resolve)), pause(OPEN_WITHIN_S)]);
 }
 
+/** Browsers let no header be set on a WebSocket, so the token is offered as a subprotocol. */
+function protocols() {
+  const token = bearer();
+  if (!token) return [];
+  const coded = btoa(String.fromCharCode(...new TextEncoder().encode(token)));
+  return [PROTOCOL, `bearer.${coded.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`];
+}
+
 /** One connection; resolves when it has ended, to whether it had been open. */
 function session(onMessage, onOpen) {
   const url = address(`ws?${new URLSearchParams({ clientId })}`);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   let wasOpen = false;
-  const mine = (socket = new WebSocket(url));
+  const mine = (socket = new WebSocket(url, protocols()));
   return new Promise((resolve) => {
     mine.onopen = () => {
       wasOpen = true;

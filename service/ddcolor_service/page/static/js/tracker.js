@@ -6,7 +6,6 @@ import { backoff } from "./connection.js";
 import { announce } from "./dom.js";
 import * as socket from "./socket.js";
 import { t } from "./texts.js";
-import { bearer } from "./token.js";
 import { outcome } from "./workflow.js";
 
 const CALM_S = 8; // between polls while the socket talks
@@ -24,7 +23,6 @@ let failures = 0;
 /** Hear what the socket says of `job`; called before its prompt is sent, or its first words are missed. */
 export async function listen(job) {
   followed.set(job.id, { job, settle: null, misses: 0, heardAt: -Infinity });
-  if (bearer()) return; // browsers cannot send a token with a WebSocket: then the polls have to do
   socket.connect(receive, () => pollIn(0));
   await socket.opened();
 }
