@@ -32,6 +32,12 @@ class NotifierProcess:
         self.output = config.parent / "notifier.out"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and return once it answers; raises AssertionError with its output."""
         with self.output.open("ab") as output:

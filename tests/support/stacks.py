@@ -19,10 +19,10 @@ import yaml
 from elasticsearch import Elasticsearch, helpers
 
 from ddcolor_operations.demo.client import ServiceClient
-from ddcolor_operations.secrets.store import open_store
 from ddcolor_operations.stack import RunningStack, StackConfig, running_stack
 from ddcolor_operations.stack.notifier_config import write_notifier_config
 from ddcolor_operations.stack.ports import taken_ports
+from tests.support.kept_secrets import moved, store_in
 
 _OFFSETS = range(11_000, 40_000, 1_000)
 _EVERYTHING = "logs-*,traces-*,metrics-*,elastalert*"
@@ -38,28 +38,13 @@ class KeptSecrets:
     def __init__(self, config: StackConfig) -> None:
         folder = config.state / "secrets"
         es_password = folder / "es_password"
-        self.environment = {
-            "DDCOLOR_SECRETS_STORE": str(folder / "secrets.json"),
-            "DDCOLOR_SECRETS_KEY_FILE": str(folder / "secrets.key"),
-            "ES_USERNAME": "elastic",
-            "ES_PASSWORD_FILE": str(es_password),
-        }
-        store = open_store(self.environment)
-
-        def moved(data: Any) -> Any:
-            """Put what a reference to a file leads to into the store."""
-            if not isinstance(data, dict):
-                return data
-            if data.keys() != {"file"}:
-                return {name: moved(value) for name, value in data.items()}
-            file = Path(data["file"])
-            name = file.name.replace(".", "_")
-            store.set(name, file.read_text(encoding="utf-8"))
-            return {"secret": name}
-
+        store, self.environment = store_in(folder)
+        self.environment |= {"ES_USERNAME": "elastic", "ES_PASSWORD_FILE": str(es_password)}
         settings = yaml.safe_load(write_notifier_config(config).read_text(encoding="utf-8"))
         notifier = config.state / "notifier.yaml"
-        notifier.write_text(yaml.safe_dump(moved(settings)), encoding="utf-8")
+        notifier.write_text(
+            yaml.safe_dump(moved(settings, config.run_dir, store)), encoding="utf-8"
+        )
         es_password.write_text(secrets.token_urlsafe(24), encoding="utf-8")
         self.config = replace(config, notifier=notifier)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from ddcolor_operations.secrets.errors import StoreError
 from ddcolor_operations.secrets.uses import REFERENCE
@@ -16,6 +17,28 @@ SecretReader = Callable[[str], str]
 
 class SecretError(Exception):
     """A secret cannot be read; the text names the reference, never a value."""
+
+
+#: What :func:`hide` looks for: every value that was used, and its parts that open a door alone.
+_revealed: set[str] = set()
+# Shorter ones would be found in harmless words too.
+_SHORTEST = 8
+
+
+def hide(text: str) -> str:
+    """Return ``text`` without any secret that this process has used.
+
+    For what a robot or a gateway answers: it may repeat what it was sent.
+    """
+    for part in sorted(_revealed, key=len, reverse=True):
+        text = text.replace(part, "<secret>")
+    return text
+
+
+def _telling_parts(value: str) -> set[str]:
+    """Return the value, the words of a header and the parameters of a webhook."""
+    parameters = [text for _, text in parse_qsl(urlsplit(value).query)] if "?" in value else []
+    return {part for part in (value, *value.split(), *parameters) if len(part) >= _SHORTEST}
 
 
 class Secret:
@@ -30,7 +53,9 @@ class Secret:
 
     def reveal(self) -> str:
         """Return the value now; raises :class:`SecretError`."""
-        return self._reader(self._reference)
+        value = self._reader(self._reference)
+        _revealed.update(_telling_parts(value))
+        return value
 
     def __repr__(self) -> str:
         return f"<Secret from {self._source} {self._reference}>"

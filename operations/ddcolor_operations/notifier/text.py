@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 from comfyui_telemetry import redact
+from ddcolor_operations.notifier.secrets import hide
 
 _WITHHELD = "…"
 
@@ -38,11 +39,13 @@ _LOOSE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 def clean(text: object, limit: int = 400) -> str:
     """Return ``text`` redacted, on one line, without control or invisible characters.
 
+    None of this process's own secrets is left in it either: who was sent one may send it back.
+
     ``limit`` is in characters; a longer text ends with an ellipsis.
     """
     try:
         # The cap before redaction bounds its work; the margin keeps what it may shorten.
-        raw = str(text)[: limit * 4 + 256].encode("utf-8", "replace").decode("utf-8")
+        raw = hide(str(text)[: limit * 4 + 256]).encode("utf-8", "replace").decode("utf-8")
         visible = "".join(
             character if unicodedata.category(character)[0] != "C" else " "
             for character in redact(raw)

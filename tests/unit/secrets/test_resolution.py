@@ -10,6 +10,7 @@ from ddcolor_operations.notifier.channels.wecom import WeCom
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.secrets import Secret, readers
 from ddcolor_operations.notifier.settings import ConfigError
+from ddcolor_operations.notifier.text import clean
 from ddcolor_operations.secrets.store import SecretStore, open_store
 
 CONFIG = "channels: {wecom: {webhook: {secret: wecom_webhook}}}"
@@ -89,3 +90,15 @@ def test_a_reference_shows_where_a_secret_lies_and_not_what_it_is(
     assert repr(webhook(tmp_path)) == "<Secret from secret wecom_webhook>"
     assert "canary" not in repr(load_config(tmp_path / "notifier.yaml", {}))
     assert set(readers(tmp_path)) == {"secret", "file", "env"}
+
+
+def test_what_was_used_is_hidden_where_it_comes_back(store: SecretStore, tmp_path: Path) -> None:
+    """A robot that repeats its webhook, or the key in it, does not bring it into a log."""
+    value = "https://chat.example/robot/send?access_token=c4nary-f00&sign=abc"
+    store.set("wecom_webhook", value)
+    webhook(tmp_path).reveal()
+
+    shown = clean(f"no robot c4nary-f00 at {value}: c4nary-f00\u202e", 400)
+
+    assert "c4nary" not in shown
+    assert shown.startswith("no robot <secret> at <secret>: <secret>")
