@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import lens
@@ -42,23 +42,32 @@ def check_panels(objects: Sequence[Mapping[str, Any]]) -> list[Problem]:
 
 
 def check_fields(
-    objects: Sequence[Mapping[str, Any]], fields_of: Mapping[str, Fields]
+    objects: Sequence[Mapping[str, Any]],
+    fields_of: Mapping[str, Fields],
+    optional: Collection[str] = (),
+    promised: Mapping[str, Fields] | None = None,
 ) -> list[Problem]:
     """Return each field that is unmapped, cannot be aggregated or is of the wrong type.
 
-    ``fields_of`` holds the fields of each data view by its id.
+    ``fields_of`` holds the fields of each data view by its id. What is unmapped there is looked up
+    in ``promised`` for the panels and searches with the ids in ``optional``.
     """
+
+    def fields_for(id_: str, view_id: str) -> Fields:
+        found = fields_of.get(view_id, {})
+        return {**(promised or {}).get(view_id, {}), **found} if id_ in optional else found
+
     problems: list[Problem] = []
     for item in objects:
         if item["type"] == "dashboard":
             for panel in lens.lens_panels(item):
                 for layer_id, layer in panel.layers.items():
-                    fields = fields_of.get(lens.view_of(panel, layer_id) or "", {})
+                    fields = fields_for(panel.panel_id, lens.view_of(panel, layer_id) or "")
                     texts = [*_queried(panel.query, fields), *_layer_fields(layer, fields)]
                     problems += [Problem(panel.where, text) for text in texts]
         elif item["type"] == "search":
             found = lens.search(item)
-            fields = fields_of.get(found.view_id, {})
+            fields = fields_for(found.search_id, found.view_id)
             texts = [
                 *_queried(found.query, fields),
                 *(f"column {name} is unmapped" for name in found.columns if name not in fields),

@@ -69,6 +69,7 @@ def declared(view: DataView, templates: Path) -> dict[str, Field]:
             # A histogram is an object, of which Kibana can show nothing.
             if metric.instrument != "histogram":
                 fields[f"metrics.{metric.name}"] = Field("double", True)
+    fields |= {name: Field(type_, True) for name, type_ in view.foreign.items()}
     fields |= {name: fields[path] for name, path in aliases.items() if path in fields}
     # Passthrough: the containers' fields also have their names without it.
     for container in ("resource.attributes", "attributes", "metrics"):
@@ -115,7 +116,8 @@ def _mappings(view: DataView, templates: Path) -> Iterator[dict[str, Any]]:
             break
     else:
         raise SourceError(f"data view {view.id}: no index template has the pattern {view.pattern}")
-    for name in template["composed_of"]:
+    absent = template.get("ignore_missing_component_templates", ())
+    for name in (name for name in template["composed_of"] if name not in absent):
         component = json.loads((templates / "component_templates" / f"{name}.json").read_bytes())
         yield component["template"].get("mappings", {}).get("properties", {})
 

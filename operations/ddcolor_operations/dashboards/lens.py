@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .model import DataView, RuntimeField
-from .names import layer_reference
+from .names import TIME_FIELD, layer_reference
 
 # Operation -> the Kibana types of fields it takes; None: it takes no field.
 OPERATIONS: Mapping[str, tuple[str, ...] | None] = {
@@ -50,12 +50,14 @@ class LensPanel:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A saved search: its data view, KQL and columns."""
+    """A saved search: its data view, KQL, columns, and ``asc`` or ``desc`` by time."""
 
     where: str
+    search_id: str
     view_id: str
     query: str
     columns: tuple[str, ...]
+    order: str
 
 
 def panels_of(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -126,9 +128,12 @@ def search(item: Mapping[str, Any]) -> Search:
     view_id = next(
         (ref["id"] for ref in item["references"] if ref["name"] == source.get("indexRefName")), ""
     )
+    sort = attributes.get("sort") or [[TIME_FIELD, "desc"]]
     return Search(
-        f"search {attributes.get('title', item['id'])}",
-        view_id,
-        source["query"]["query"],
-        tuple(attributes.get("columns", ())),
+        where=f"search {attributes.get('title', item['id'])}",
+        search_id=item["id"],
+        view_id=view_id,
+        query=source["query"]["query"],
+        columns=tuple(attributes.get("columns", ())),
+        order=sort[0][1],
     )

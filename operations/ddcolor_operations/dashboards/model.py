@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Chart = Literal[
@@ -38,18 +38,27 @@ class RuntimeField:
 
 @dataclass(frozen=True, slots=True)
 class DataView:
-    """A Kibana data view. ``links`` maps a field to the dashboard that its values link to."""
+    """A Kibana data view.
+
+    ``links`` maps a field to the dashboard that its values link to. ``foreign`` has the
+    Elasticsearch types of fields that collectors write by themselves, which no convention here
+    declares.
+    """
 
     id: str
     pattern: str
     title: str
     runtime: Mapping[str, RuntimeField]
     links: Mapping[str, str]
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A saved search: documents as a table, newest first unless ``oldest_first``."""
+    """A saved search: documents as a table, newest first unless ``oldest_first``.
+
+    ``optional`` is as that of a panel.
+    """
 
     id: str
     title: str
@@ -57,6 +66,7 @@ class Search:
     where: str
     columns: tuple[str, ...]
     oldest_first: bool
+    optional: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,11 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class ChartPanel:
-    """A Lens panel."""
+    """A Lens panel.
+
+    ``optional`` says why it may have no data where all is well, as on a machine without a GPU;
+    empty: it has to have some.
+    """
 
     title: str
     area: Area
@@ -120,6 +134,7 @@ class ChartPanel:
     split: Dimension | None
     values: tuple[Value, ...]
     description: str = ""
+    optional: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from .columns import Layer, can_rank
 from .fields import Fields
@@ -71,7 +72,7 @@ class PanelBuilder:
         layer_id = stable_id(panel_id, "layer")
         view = self._views[panel.view]
         layer = Layer(self._fields[panel.view], f"{self._dashboard}, panel {panel.title}")
-        ids = _Ids(panel, panel_id)
+        ids = ColumnIds.of(panel, panel_id)
         first = next(
             (
                 value_id
@@ -123,18 +124,25 @@ class PanelBuilder:
         }
 
 
-class _Ids:
-    """The ids of a panel's columns."""
+@dataclass(frozen=True, slots=True)
+class ColumnIds:
+    """The ids of a panel's columns, in the order of its rows and values."""
 
-    def __init__(self, panel: ChartPanel, panel_id: str) -> None:
-        self.rows = [stable_id(panel_id, "row", str(number)) for number in range(len(panel.rows))]
-        self.split = stable_id(panel_id, "split") if panel.split is not None else None
-        self.values = [
-            stable_id(panel_id, "value", str(number)) for number in range(len(panel.values))
-        ]
+    rows: list[str]
+    split: str | None
+    values: list[str]
+
+    @classmethod
+    def of(cls, panel: ChartPanel, panel_id: str) -> Self:
+        """Return the ids of ``panel``, which come from the panel's own."""
+        return cls(
+            [stable_id(panel_id, "row", str(number)) for number in range(len(panel.rows))],
+            stable_id(panel_id, "split") if panel.split is not None else None,
+            [stable_id(panel_id, "value", str(number)) for number in range(len(panel.values))],
+        )
 
 
-def _visualization(panel: ChartPanel, layer_id: str, ids: _Ids) -> tuple[str, dict[str, Any]]:
+def _visualization(panel: ChartPanel, layer_id: str, ids: ColumnIds) -> tuple[str, dict[str, Any]]:
     """Return Kibana's name of the chart, and its state."""
     base: dict[str, Any] = {"layerId": layer_id, "layerType": "data"}
     if panel.chart == "metric":
@@ -148,7 +156,7 @@ def _visualization(panel: ChartPanel, layer_id: str, ids: _Ids) -> tuple[str, di
     return "lnsXY", _xy(panel, base, ids)
 
 
-def _xy(panel: ChartPanel, base: dict[str, Any], ids: _Ids) -> dict[str, Any]:
+def _xy(panel: ChartPanel, base: dict[str, Any], ids: ColumnIds) -> dict[str, Any]:
     series = _SERIES[panel.chart]
     layer = {
         **base,

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 # Kibana's automatic interval aims at about this many bars.
 _BARS = 100
 _INTERVALS_S = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10800, 43200, 86400, 604800)
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHARD_SIZE = 25
 _METRICS = {
     "average": "avg",
@@ -37,11 +38,11 @@ class TimeRange:
     start: datetime
     end: datetime
 
-    def interval(self) -> str:
-        """Return the length of a bar as ``fixed_interval``."""
+    @property
+    def interval_s(self) -> int:
+        """The length of a bar in seconds."""
         wanted = (self.end - self.start) / _BARS
-        step = next((s for s in _INTERVALS_S if timedelta(seconds=s) >= wanted), _INTERVALS_S[-1])
-        return f"{step}s"
+        return next((s for s in _INTERVALS_S if timedelta(seconds=s) >= wanted), _INTERVALS_S[-1])
 
 
 def search_body(
@@ -74,7 +75,7 @@ def query(queries: list[str], time: TimeRange) -> dict[str, Any]:
     return {"bool": {"filter": filters}}
 
 
-def rows(layer: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Row]:
+def rows(layer: Mapping[str, Any], answer: Mapping[str, Any], time: TimeRange) -> list[Row]:
     """Return the table of the answer: a row for each innermost bucket, by column ids."""
     columns = layer["columns"]
     order, asked, numbers = _plan(layer)
@@ -85,6 +86,7 @@ def rows(layer: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Row]:
         {**keys, **{name: _read(bucket, numbers[name], columns[name]) for name in asked}}
         for keys, bucket in _flatten(whole, order, numbers)
     ]
+    _scale(columns, table, time)
     _refer(columns, table)
     return table
 
@@ -145,6 +147,17 @@ def _read(bucket: Mapping[str, Any], number: str, column: Mapping[str, Any]) -> 
     return found["value"]
 
 
+def _scale(columns: Mapping[str, Any], table: list[Row], time: TimeRange) -> None:
+    """Turn counts into rates where a column says so, by the length of its bar or of all time."""
+    in_bars = any(column["operationType"] == "date_histogram" for column in columns.values())
+    length_s = time.interval_s if in_bars else (time.end - time.start).total_seconds()
+    for name, column in columns.items():
+        if (unit := column.get("timeScale")) is not None:
+            for row in table:
+                if row[name] is not None:
+                    row[name] *= _UNITS_S[unit] / length_s
+
+
 def _bucket(
     number: str,
     column: Mapping[str, Any],
@@ -156,7 +169,7 @@ def _bucket(
         bounds = {"min": time.start.isoformat(), "max": time.end.isoformat()}
         histogram = {
             "field": column["sourceField"],
-            "fixed_interval": time.interval(),
+            "fixed_interval": f"{time.interval_s}s",
             "time_zone": "UTC",
             "extended_bounds": bounds,
         }

@@ -10,7 +10,7 @@ from typing import Any
 from ddcolor_operations.layout import project_root
 
 from .fields import Fields, declared, runtime_mappings
-from .model import Dashboard, DataView, Search, Sources
+from .model import ChartPanel, Dashboard, DataView, Search, Sources
 from .names import CORE_VERSION, TIME_FIELD, TYPE_VERSIONS, dashboard_id, stable_id
 from .panels import PanelBuilder
 
@@ -34,6 +34,24 @@ def build(sources: Sources, templates: Path = TEMPLATES) -> list[SavedObject]:
         *(_search(search, sources.views[search.view]) for search in sources.searches.values()),
         *(_dashboard(dashboard, sources, fields) for dashboard in sources.dashboards),
     ]
+
+
+def declared_fields(sources: Sources, templates: Path = TEMPLATES) -> dict[str, Fields]:
+    """Return the declared fields of each data view, by its id."""
+    return {view.id: declared(view, templates) for view in sources.views.values()}
+
+
+def optional_ids(sources: Sources) -> frozenset[str]:
+    """Return the ids of the panels and searches that may be empty where all is well."""
+    panels = {
+        stable_id(dashboard.name, panel.title)
+        for dashboard in sources.dashboards
+        for panel in dashboard.panels
+        if isinstance(panel, ChartPanel) and panel.optional
+    }
+    return frozenset(
+        panels | {search.id for search in sources.searches.values() if search.optional}
+    )
 
 
 def to_ndjson(objects: list[SavedObject]) -> bytes:

@@ -127,7 +127,12 @@ def _data_view(node: _Node) -> DataView:
         runtime[name] = RuntimeField(inner.text("type"), inner.text("script"))
         inner.done()
     view = DataView(
-        node.text("id"), node.text("pattern"), node.text("title"), runtime, node.mapping("links")
+        id=node.text("id"),
+        pattern=node.text("pattern"),
+        title=node.text("title"),
+        runtime=runtime,
+        links=node.mapping("links"),
+        foreign=node.mapping("foreign"),
     )
     node.done()
     return view
@@ -141,6 +146,7 @@ def _search(node: _Node, views: Mapping[str, DataView]) -> Search:
         where=node.text("where", ""),
         columns=tuple(str(column) for column, _ in node.items("columns")),
         oldest_first=node.take("oldest_first", False) is True,
+        optional=node.text("optional", ""),
     )
     node.done()
     return search
@@ -209,6 +215,7 @@ def _chart(node: _Node, title: str, area: Area, views: Mapping[str, DataView]) -
         split=_dimension(node.take("split"), f"{node.where}, split") if node.has("split") else None,
         values=tuple(_value(_Node(item, where)) for item, where in node.items("values")),
         description=node.text("description", ""),
+        optional=node.text("optional", ""),
     )
     if not panel.values:
         raise SourceError(f"{node.where}: values are missing")

@@ -108,7 +108,7 @@ def test_answers_become_rows_with_formulas() -> None:
         {"key": "a", "doc_count": 4, "2-bucket": {"doc_count": 1}},
         {"key": "b", "doc_count": 0, "2-bucket": {"doc_count": 0}},
     ]
-    table = rows(found, answered(4, {"0": {"buckets": buckets}}))
+    table = rows(found, answered(4, {"0": {"buckets": buckets}}), DAY)
     assert [row["kind"] for row in table] == ["a", "b"]
     assert [row["all"] for row in table] == [4, 4]
     assert [row["shown"] for row in table] == [0.25, None]
@@ -117,7 +117,7 @@ def test_answers_become_rows_with_formulas() -> None:
 def test_an_answer_without_any_index_has_no_rows() -> None:
     """Before the first document there is no index, and the answer has no aggregations."""
     found = layer(kind=terms({"type": "alphabetical"}), most=column("max", sourceField="x"))
-    assert rows(found, answered(0, shards=0)) == []
+    assert rows(found, answered(0, shards=0), DAY) == []
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_arithmetic(name: str, expected: float) -> None:
             params={"tinymathAst": {"name": name, "args": ["count", 2]}},
         ),
     )
-    assert rows(found, answered(3))[0]["value"] == expected
+    assert rows(found, answered(3), DAY)[0]["value"] == expected
 
 
 def test_every_panel_of_the_project_has_a_request() -> None:
