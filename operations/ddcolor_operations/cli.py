@@ -29,6 +29,7 @@ _COMMANDS = {
     "setup": ("ddcolor_operations.commands.setup", "setup", "Fetch and build what the stack runs."),
     "status": ("ddcolor_operations.commands.stack", "status", "Show every part and its health."),
     "up": ("ddcolor_operations.commands.stack", "up", "Start the native stack."),
+    "watch": ("ddcolor_operations.watch.cli", "watch", "Run the alert rules on log files."),
 }
 
 

@@ -1,0 +1,1 @@
+"""The log watcher: the alert rules on log files, without Elasticsearch."""
