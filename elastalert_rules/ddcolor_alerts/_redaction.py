@@ -85,13 +85,14 @@ _QUOTED_PATH = re.compile(
     r"(?P<quote>[\"'])(?P<path>(?:file://)?(?:~[\w.\-]{0,32})?/[^\"'\n\r]{1,1024}"
     r"|[A-Za-z]:[\\/][^\"'\n\r]{1,1024}|\\\\[^\"'\n\r]{1,1024})(?P=quote)"
 )
+# As many folders as the longest path of Linux can have: what lies beyond the bound would be shown.
 _UNIX_PATH = re.compile(
     rf"(?<![A-Za-z0-9_/.<>\])}}~\-])(?:file://)?(?P<path>(?:~[\w.\-]{{0,32}})?/"
-    rf"(?:{_SPACED}/{{1,3}}){{1,64}}(?:{_LAST})?|~[\w.\-]{{0,32}}/{_LAST})"
+    rf"(?:{_SPACED}/{{1,3}}){{1,4096}}(?:{_LAST})?|~[\w.\-]{{0,32}}/{_LAST})"
 )
 _WINDOWS_PATH = re.compile(
     rf"(?<![A-Za-z0-9])(?P<path>(?:[A-Za-z]:|\\\\{{1,3}}[\w.\-]{{1,64}})[\\/]{{1,4}}"
-    rf"(?:{_SPACED}[\\/]{{1,4}}){{0,64}}(?:{_LAST})?)"
+    rf"(?:{_SPACED}[\\/]{{1,4}}){{0,4096}}(?:{_LAST})?)"
 )
 _QUOTED_PICTURE = re.compile(
     rf"(?P<quote>[\"'])(?P<name>[^\"'\n\r/\\<>]{{1,255}}\.(?i:{_PICTURES}))(?P=quote)"

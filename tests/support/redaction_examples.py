@@ -17,6 +17,7 @@ SECRETS: list[tuple[str, list[str]]] = [
     ("saved /home/bob/My Photos/anna wedding.png now", ["bob", "Photos", "anna", "wedding"]),
     ("path=/srv/data/client-7/x", ["client-7", "/srv"]),
     ("path:/srv/data/client-7/x", ["client-7"]),
+    ("cannot open " + "/srv/photos/anna" * 200, ["anna"]),
     ("file:///home/alice/x.png", ["alice", "x.png"]),
     ("~/photos/anna.webp and ~bob/photos/beach.jpeg", ["anna", "bob", "beach"]),
     (r"C:\Users\Anna Maria\Pictures\me.png", ["Anna", "Maria", "Pictures", "me.png"]),
