@@ -61,10 +61,12 @@ class Notifier(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Note the body and answer."""
         self.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-        self.send_response(self.statuses.pop(0) if self.statuses else 202)
-        self.send_header("content-length", "2")
+        status = self.statuses.pop(0) if self.statuses else 202
+        answer = b'{"status": "accepted"}' if status == 202 else b'{"error": "no"}'
+        self.send_response(status)
+        self.send_header("content-length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
