@@ -77,20 +77,22 @@ class NotifierAlerter(Alerter):  # type: ignore[misc]  # ElastAlert2 has no type
                 problem = type(error).__name__
             else:
                 NotifierAlerter.away = False
-                if answer.ok:
+                status = _said(answer, "status")
+                if answer.status_code == HTTPStatus.ACCEPTED and status:
                     _LOG.info(
                         "Alert %s of rule %s: %s",
                         alert["alert_id"],
                         alert["rule"],
-                        _status(answer),
+                        status,
                         extra={"event": EVENT_ALERT_RAISED, "fields": fields},
                     )
                     return
-                if answer.status_code in _REFUSALS:
+                refusal = _said(answer, "error")
+                if answer.status_code in _REFUSALS and refusal:
                     _LOG.error(
                         "The notifier refused an alert of rule %s: %s",
                         alert["rule"],
-                        redact(answer.text[:500]),
+                        redact(refusal[:500]),
                         extra={"event": EVENT_ALERT_REFUSED, "fields": fields},
                     )
                     return
@@ -104,8 +106,13 @@ class NotifierAlerter(Alerter):  # type: ignore[misc]  # ElastAlert2 has no type
         )
 
 
-def _status(answer: requests.Response) -> str:
+def _said(answer: requests.Response, name: str) -> str | None:
+    """Return a text of the answer's JSON; None when a notifier cannot have answered this.
+
+    An HTTP status alone could come from anything that listens on the port.
+    """
     try:
-        return str(answer.json()["status"])
+        text = answer.json()[name]
     except (ValueError, KeyError, TypeError):
-        return "taken"
+        return None
+    return text if isinstance(text, str) else None
