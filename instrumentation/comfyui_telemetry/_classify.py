@@ -128,7 +128,10 @@ def _by_origin(error: BaseException) -> str | None:
 
 
 def is_interrupt(exception: BaseException) -> bool:
-    """Say whether a person or a shutdown stopped the work: that is never a fault."""
+    """Say whether a person or a shutdown stopped the work: that is never a fault.
+
+    ``sys.exit()`` inside of a node is one: it ends ComfyUI's worker thread without a word.
+    """
     if not isinstance(exception, Exception):
-        return True
+        return not isinstance(exception, SystemExit)
     return "InterruptProcessingException" in _class_names(exception)

@@ -89,7 +89,8 @@ class Telemetry:
         self._joined: Joined | None = None
         self._crash_file: CrashFile | None = None
         self._closed = False
-        self._close_lock = threading.Lock()
+        # Re-entrant: a signal handler may shut down what is being shut down.
+        self._close_lock = threading.RLock()
         self._watch.every_second(self._instruments.record_pending)
         self._watch.every_second(_Reporter(self._stream, losses))
         if self._vitals is not None:
@@ -199,7 +200,7 @@ class Telemetry:
     def after_fork(self) -> None:
         """Make the parent's queues, threads and locks into fresh ones of this child process."""
         self._losses.after_fork()
-        self._close_lock = threading.Lock()
+        self._close_lock = threading.RLock()
         self._resource = _of_this_process(self._resource)
         self._stream.after_fork(_told(self._resource))
         # Spans take their resource from their tracer, which only the SDK's own class has.

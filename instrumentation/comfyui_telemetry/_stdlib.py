@@ -15,7 +15,8 @@ from typing import Any
 
 from ._stream import LEVELS, LogStream
 
-# These speak of failed exports, which are counted and reported once; their repetition is noise.
+# These speak of failed exports, which are counted and reported once; their repetition is noise,
+# also on the console of a ComfyUI.
 _OWN_LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk")
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -29,7 +30,7 @@ class _Handler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         # Without the handler's lock: the stream is thread-safe.
-        if record.name.startswith(_OWN_LOGGERS) or not self.filter(record):
+        if not self.filter(record):
             return False
         self.emit(record)
         return True
@@ -71,6 +72,11 @@ class Joined:
             root.setLevel(stream.level)
         self._set_level = root.level
         self._handler.setLevel(stream.level)
+        self._mute = logging.NullHandler()
+        self._propagated = {name: logging.getLogger(name).propagate for name in _OWN_LOGGERS}
+        for name in _OWN_LOGGERS:
+            logging.getLogger(name).addHandler(self._mute)
+            logging.getLogger(name).propagate = False
         self._warnings_were_captured = logging._warnings_showwarning is not None  # type: ignore[attr-defined]
         logging.captureWarnings(True)
         self._old_hook = sys.excepthook
@@ -93,6 +99,9 @@ class Joined:
         """Take the hooks out."""
         root = logging.getLogger()
         root.removeHandler(self._handler)
+        for name, propagated in self._propagated.items():
+            logging.getLogger(name).removeHandler(self._mute)
+            logging.getLogger(name).propagate = propagated
         if root.level == self._set_level:
             root.setLevel(self._old_level)
         if not self._warnings_were_captured:

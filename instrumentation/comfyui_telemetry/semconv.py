@@ -340,6 +340,9 @@ EVENT_HOOK_INSTALLED = _event("comfyui.hook.installed", "A hook in ComfyUI is ac
 EVENT_HOOK_MISSING = _event("comfyui.hook.missing", "A hook in ComfyUI could not be placed.")
 EVENT_HOOK_REMOVED = _event("comfyui.hook.removed", "A hook was taken out of ComfyUI.")
 EVENT_MODEL_LOADED = _event("ddcolor.model.loaded", "A checkpoint was loaded.")
+EVENT_MODEL_REFUSED = _event(
+    "ddcolor.model.refused", "A changed checkpoint is unusable; the earlier weights work on."
+)
 EVENT_SIZE_ADVICE = _event("ddcolor.size.advice", "A size lies outside the advice.")
 EVENT_TELEMETRY_DEGRADED = _event("comfyui.telemetry.degraded", "Telemetry is lost or limited.")
 EVENT_PART_STARTED = _event("ddcolor.part.started", "A part of the stack is ready.")

@@ -24,6 +24,7 @@ from typing import Any
 from .. import semconv
 from .._configure import Telemetry, configure
 from .._settings import PREFIX
+from .goodbye import Goodbye
 from .hooks import Hooks, install
 from .outputs import MODES
 
@@ -68,6 +69,7 @@ def _start(settings_file: Path | None) -> Hooks | None:
     hooks = install(
         telemetry, health_route=_flag("health_route", told, default=True), output_check=mode
     )
+    hooks.on_uninstall(Goodbye(telemetry).leave)
     log.info("ComfyUI is observed", event_name=semconv.EVENT_SERVICE_STARTED)
     return hooks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from .. import semconv
@@ -47,6 +48,7 @@ class Hooks:
         if health_route:
             self._candidates.append(HealthHook(telemetry, running, self._state))
         self._log_lines: LogLines | None = None
+        self._also: list[Callable[[], None]] = []
 
     @property
     def active(self) -> dict[str, str]:
@@ -78,6 +80,10 @@ class Hooks:
         self._log_lines = LogLines(None if told else TextStory(self.telemetry))
         self.telemetry.add_log_filter(self._log_lines)
 
+    def on_uninstall(self, undo: Callable[[], None]) -> None:
+        """Call ``undo`` when the hooks are taken out."""
+        self._also.append(undo)
+
     def uninstall(self) -> bool:
         """Take all hooks out; False if another pack wraps one, which stays and does nothing."""
         global _installed  # noqa: PLW0603 - one ComfyUI a process
@@ -88,6 +94,8 @@ class Hooks:
             self._log_lines = None
         if self._outputs is not None:
             self._outputs.close()
+        while self._also:
+            self._also.pop()()
         with _lock:
             if _installed is self:
                 _installed = None

@@ -67,7 +67,7 @@ class RequestHook(Hook):
             try:
                 response = await handler(request)
             except BaseException as error:
-                call.raised(error)
+                call.raised(error, is_graph=await _holds_graph(request))
                 drop_frame(error)
                 raise
             call.answered(response)
@@ -143,9 +143,10 @@ class _Request:
         )
 
     @guarded
-    def raised(self, error: BaseException) -> None:
+    def raised(self, error: BaseException, *, is_graph: bool) -> None:
         status = getattr(error, "status", 500)
-        if isinstance(error, ValueError) and not SAID.get():
+        unreadable = isinstance(error, ValueError) or not is_graph
+        if isinstance(error, Exception) and status >= 500 and unreadable and not SAID.get():
             # ComfyUI answers 500, in plain text, but it is the caller's fault.
             SAID.set(True)
             self._hook.recorder.prompt_rejected(
@@ -176,6 +177,18 @@ class _Request:
             otel_context.detach(self._token)
             self._token = None
         self._span.end()
+
+
+async def _holds_graph(request: web.Request) -> bool:
+    """Say whether a request that failed had a graph of nodes for a body."""
+    if not request.content.at_eof():
+        # The handler did not come to read it, and waiting for a client is not ours.
+        return True
+    try:
+        prompt = (await request.json())["prompt"]
+        return all(isinstance(node["class_type"], str) for node in prompt.values())
+    except Exception:  # noqa: BLE001 - whatever a client sends
+        return False
 
 
 class HealthHook(Hook):

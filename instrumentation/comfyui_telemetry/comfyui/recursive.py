@@ -7,6 +7,7 @@ has come: at once, or as the call of that input returns.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import wraps
 from typing import Any
@@ -23,6 +24,7 @@ class RecursiveNodeHook(Hook):
 
     name = NodeHook.name
     loss = NodeHook.loss
+    _added_depth = 0
 
     def place(self) -> str:
         """Wrap ``recursive_execute``."""
@@ -44,7 +46,18 @@ class RecursiveNodeHook(Hook):
             return result
 
         self.patch(module, "recursive_execute", recursive_execute)
+        # The wrapper is a frame more for each node in a chain: as long a chain as before must fit.
+        self._added_depth = sys.getrecursionlimit()
+        sys.setrecursionlimit(2 * self._added_depth)
         return "execution.recursive_execute"
+
+    def remove(self) -> bool:
+        """Restore the function and the depth of recursion."""
+        restored = super().remove()
+        if restored and self._added_depth:
+            sys.setrecursionlimit(sys.getrecursionlimit() - self._added_depth)
+            self._added_depth = 0
+        return restored
 
 
 class _Call:

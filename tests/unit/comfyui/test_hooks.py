@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -449,6 +450,27 @@ def test_unexpected_arguments_break_nothing(
         assert seen == [(("only one",), {"new": True})]
     finally:
         placed.uninstall()
+
+
+@pytest.mark.parametrize("era", ["before_2024_08"])
+def test_as_long_a_chain_fits_as_without_hooks(comfy: Comfy, captured: Captured) -> None:
+    """The wrapper of a function that calls itself takes nothing of the depth that there is."""
+    length = sys.getrecursionlimit() // 2
+    chain = {
+        str(number): {"class_type": "Add", "inputs": {"a": [str(number - 1), 0]}}
+        for number in range(1, length)
+    }
+    chain["0"] = {"class_type": "Number", "inputs": {}}
+    # Not in the stand-in's signatures, which recurse as well.
+    comfy.module.signature = lambda _, node_id: node_id
+    placed = install(captured.telemetry)
+    limit = sys.getrecursionlimit()
+    try:
+        comfy.executor.execute(chain, "p-1", {}, [str(length - 1)])
+        assert comfy.executor.success
+    finally:
+        assert placed.uninstall()
+    assert sys.getrecursionlimit() == limit // 2
 
 
 def test_outside_of_comfyui_nothing_is_placed(captured: Captured) -> None:

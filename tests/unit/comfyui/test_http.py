@@ -70,6 +70,8 @@ async def test_a_callers_trace_goes_on(comfy: Comfy, captured: Captured) -> None
         (b"{}", 400, "no_prompt"),
         (b'{"prompt": {"1": {"class_type": "Nope", "inputs": {}}}}', 400, "invalid_prompt"),
         (b'{"prompt": {"nodes": [], "links": []}}', 500, "TypeError"),
+        (b'{"crash": 1, "prompt": [1, 2]}', 500, "RuntimeError"),
+        (b'{"crash": 1, "prompt": {"1": 5}}', 500, "RuntimeError"),
     ],
 )
 async def test_a_refusal_is_told_once(
@@ -87,7 +89,9 @@ async def test_a_refusal_is_told_once(
 async def test_a_fault_of_the_server_is_an_error(comfy: Comfy, captured: Captured) -> None:
     """What the handler itself raises is said with its stack, and is no rejection."""
     async with _client(comfy) as client:
-        assert (await client.post("/prompt", json={"crash": 1})).status == 500
+        graph = {"1": {"class_type": "Number", "inputs": {}}}
+        answer = await client.post("/prompt", json={"crash": 1, "prompt": graph})
+        assert answer.status == 500
     record = captured.record(semconv.EVENT_REQUEST_FAILED)
     assert record[semconv.ERROR_TYPE] == "RuntimeError"
     assert captured.events(semconv.EVENT_PROMPT_REJECTED) == []

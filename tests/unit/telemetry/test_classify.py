@@ -111,11 +111,11 @@ def test_a_chain_of_causes_that_never_ends_is_left() -> None:
         (InterruptProcessingException(), True),
         (KeyboardInterrupt(), True),
         (asyncio.CancelledError(), True),
-        (SystemExit(), True),
+        (SystemExit(), False),
         (RuntimeError("interrupted"), False),
     ],
     ids=repr,
 )
 def test_interrupts_are_told_from_faults(error: BaseException, interrupt: bool) -> None:
-    """ComfyUI's interrupt, a cancelled task and Ctrl-C are no faults."""
+    """ComfyUI's interrupt, a cancelled task and Ctrl-C are no faults; a node's exit is."""
     assert is_interrupt(error) is interrupt

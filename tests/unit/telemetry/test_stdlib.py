@@ -45,11 +45,22 @@ def test_a_record_with_wrong_arguments_is_kept() -> None:
     assert captured.records[0]["message"] == "%d items (its arguments do not fit)"
 
 
-def test_exporters_that_fail_do_not_fill_the_stream() -> None:
+def test_exporters_that_fail_fill_neither_stream_nor_console(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """Repeated complaints of OpenTelemetry's own exporters stay out; they are counted instead."""
-    with capture(join=True) as captured:
-        logging.getLogger("opentelemetry.exporter.otlp").error("Transient error, retrying")
-        logging.getLogger("opentelemetry.attributes").warning("a value was refused")
+    exporter = logging.getLogger("opentelemetry.exporter.otlp")
+    console = logging.StreamHandler()
+    logging.getLogger().addHandler(console)
+    try:
+        with capture(join=True) as captured:
+            exporter.error("Transient error, retrying")
+            logging.getLogger("opentelemetry.attributes").warning("a value was refused")
+        assert "Transient" not in capfd.readouterr().err
+        exporter.error("Nobody counts this one")
+        assert "Nobody counts" in capfd.readouterr().err
+    finally:
+        logging.getLogger().removeHandler(console)
     assert [record["message"] for record in captured.records] == ["a value was refused"]
 
 
