@@ -19,6 +19,12 @@ METADATA = "x-ddcolor"
 FROM_RECORD = "from_record"
 UNKNOWN_KIND = "execution_error"
 UNKNOWN_SERVICE = "unknown"
+# `identity: window`: one alert for each key and span of time, not for each record.
+WINDOW = "window"
+
+# What this project's rule types add to the record at which they fire: `count` (how often, for the
+# reader), `value` (what was measured) and `samples` (over how many records).
+FINDING = "finding"
 
 # Where a document of the collectors' otel mapping holds what an alert says.
 MESSAGE = "body.text"
@@ -47,10 +53,16 @@ def check_metadata(rule: Rule) -> None:
         raise EAException(f"{where}.kind: name a kind of the fault catalogue, or {FROM_RECORD}")
     if metadata.get("level") not in (1, 2, 3):
         raise EAException(f"{where}.level: {metadata.get('level')!r} is not 1, 2 or 3")
+    identity = metadata.get("identity", [])
+    if identity != WINDOW and not isinstance(identity, list):
+        raise EAException(
+            f"{where}.identity: {identity!r} is neither {WINDOW} nor a list of fields"
+        )
     try:
-        str(metadata.get("summary", "")).format(count=1, message="")
+        str(metadata.get("summary", "")).format(count=1, message="", value=0.5)
     except (KeyError, IndexError, ValueError) as error:
-        raise EAException(f"{where}.summary: only {{count}} and {{message}} are known") from error
+        known = "{count}, {message} and {value}"
+        raise EAException(f"{where}.summary: only {known} are known") from error
 
 
 def build_alert(rule: Rule, match: Match) -> dict[str, Any]:
@@ -65,12 +77,12 @@ def build_alert(rule: Rule, match: Match) -> dict[str, Any]:
         "rule": rule["name"],
         "kind": kind,
         "level": metadata["level"],
-        "service": _service(match),
+        "service": service_of(match),
         "node": _text(match, NODE_CLASS),
         "node_id": _text(match, NODE_ID),
         "prompt_id": _text(match, PROMPT_ID),
         "trace_id": _text(match, "trace_id"),
-        "occurred_at": _rfc3339(_occurred_at(rule, match)),
+        "occurred_at": rfc3339(occurred_at(rule, match)),
         "summary": _summary(rule, match, count),
         "count": count,
         "values": _values(metadata.get("values", {}), match),
@@ -80,15 +92,21 @@ def build_alert(rule: Rule, match: Match) -> dict[str, Any]:
 def alert_id(rule: Rule, match: Match) -> str:
     """Return 32 hex digits that name this fault under this rule, for ever.
 
-    From the fields that the rule names as ``identity``; else from the record's uid, also for a
-    match that sums up several records (it is made of the last one); else, for an aggregation that
-    has no record, from its key and its window.
+    They are made of what every way to the notifier knows alike: never of the time of ingest, which
+    each way has its own. A fault that one record says has its id from that record's uid, or from
+    the fields that the rule names as ``identity``, when several records say it. What a rule finds
+    over many records has its id from its key and its span of time (``identity: window``), because
+    records that change places on their way let it fire at another one of them.
     """
-    fields = rule[METADATA].get("identity", ())
-    parts = [_text(match, field) for field in fields]
-    if not fields or None in parts:
-        uid = _text(match, RECORD_UID) or _text(match, "_id")
-        parts = [uid] if uid else [_key(rule, match), _window(rule, match)]
+    identity = rule[METADATA].get("identity", ())
+    if identity == WINDOW:
+        parts: list[str | None] = [_key(rule, match), _window(rule, match)]
+    else:
+        parts = [_text(match, field) for field in identity]
+        if not parts or None in parts:
+            parts = [_text(match, RECORD_UID) or _text(match, "_id")]
+        if None in parts:
+            parts = [_key(rule, match), _window(rule, match)]
     text = "|".join([rule["name"], *(part or "" for part in parts)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -100,20 +118,24 @@ def _key(rule: Rule, match: Match) -> str:
 
 
 def _window(rule: Rule, match: Match) -> str:
-    length: timedelta = rule.get("timeframe") or rule["buffer_time"]
+    """Return the number of the span, as long as the rule then says nothing more of the key.
+
+    So the next alert of one way is always of another span.
+    """
+    length: timedelta = rule.get("realert") or rule.get("timeframe") or rule["buffer_time"]
     seconds = max(1.0, length.total_seconds())
-    return str(int(_occurred_at(rule, match).timestamp() // seconds))
+    return str(int(occurred_at(rule, match).timestamp() // seconds))
 
 
 def _count(match: Match) -> int:
-    in_a_row = match.get("consecutive_failures")
-    if isinstance(in_a_row, int):
-        return in_a_row
+    counted = lookup_es_key(match, f"{FINDING}.count")
+    if isinstance(counted, int):
+        return counted
     related = match.get("related_events")
     return len(related) + 1 if isinstance(related, list) else 1
 
 
-def _service(match: Match) -> str:
+def service_of(match: Match) -> str:
     """Return the service that failed: a dead part itself, not the supervisor that says so."""
     part = _text(match, PART_NAME)
     return f"ddcolor-{part}" if part else _text(match, SERVICE_NAME) or UNKNOWN_SERVICE
@@ -122,7 +144,9 @@ def _service(match: Match) -> str:
 def _summary(rule: Rule, match: Match, count: int) -> str:
     message = _text(match, MESSAGE, SUMMARY_LENGTH) or str(rule.get("description", ""))
     template = rule[METADATA].get("summary", "{message}")
-    return redact(template.format(count=count, message=message))[:SUMMARY_LENGTH]
+    value = lookup_es_key(match, f"{FINDING}.value")
+    number = float(value) if isinstance(value, int | float) else 0.0
+    return redact(template.format(count=count, message=message, value=number))[:SUMMARY_LENGTH]
 
 
 def _values(fields: Mapping[str, str], match: Match) -> dict[str, str | float | bool]:
@@ -137,7 +161,8 @@ def _text(match: Match, field: str, limit: int = _NAME_LENGTH) -> str | None:
     return str(value)[:limit] or None
 
 
-def _occurred_at(rule: Rule, match: Match) -> datetime:
+def occurred_at(rule: Rule, match: Match) -> datetime:
+    """Return when it happened, as the record says."""
     for field in ("@timestamp", rule.get("timestamp_field", "@timestamp")):
         moment = to_moment(lookup_es_key(match, field))
         if moment is not None:
@@ -160,5 +185,6 @@ def to_moment(value: object) -> datetime | None:
     return moment
 
 
-def _rfc3339(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
+    """Return a time in UTC with microseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -15,13 +15,19 @@ in the middle of a streak neither loses it nor counts it twice.
 
 A document that is neither, or that the rule's filter does not let through, neither lengthens nor
 ends a streak.
+
+The order is that in which things happened (``@timestamp``), not that in which they arrived: the
+collectors send a backlog by several ways at once. A success that arrives late ends the streak at
+its place, and what happened after it counts on.
 """
 
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 # The client's exceptions as ElastAlert2's pinned version of it has them.
@@ -29,12 +35,14 @@ from elastalert.elastalert import ElasticsearchException
 from elastalert.ruletypes import RuleType
 from elastalert.util import EAException, dt_to_ts, elasticsearch_client, hashable, lookup_es_key
 
-from ddcolor_alerts.alert import RECORD_UID, to_moment
+from ddcolor_alerts.alert import FINDING, RECORD_UID, to_moment
 
 _LOG = logging.getLogger("ddcolor_alerts.consecutive")
 
 _PAGE = 100
-_NEVER = datetime.min.replace(tzinfo=UTC)
+
+# A streak of more failures is known by its length; nothing arrives that late.
+_KNOWN_ONE_BY_ONE = 1000
 
 Event = Mapping[str, Any]
 
@@ -92,9 +100,7 @@ class ElasticsearchHistory:
             "size": _PAGE,
             # ElastAlert2's client looks into every query, and expects its own shape.
             "query": {"bool": {"filter": {"bool": {"must": must}}}},
-            # Documents of one bulk request share the time of ingest.
             "sort": [
-                {time_field: {"order": "desc"}},
                 {"@timestamp": {"order": "desc"}},
                 {RECORD_UID: {"order": "desc", "unmapped_type": "keyword"}},
             ],
@@ -109,6 +115,36 @@ class ElasticsearchHistory:
             body["search_after"] = found[-1]["sort"]
 
 
+# Where an event stands in the order in which things happened: seconds since the epoch, and its uid.
+Place = tuple[float, str]
+
+
+@dataclass(slots=True)
+class Streak:
+    """The failures of one key since its last success; ``more`` came before the listed ones."""
+
+    failures: list[Place] = field(default_factory=list)
+    more: int = 0
+    success: Place = (0.0, "")
+
+    def fail(self, place: Place) -> int:
+        """Add a failure; return the streak's length, or 0 if it belongs to one that is over."""
+        index = bisect_left(self.failures, place)
+        if place <= self.success or self.failures[index : index + 1] == [place]:
+            return 0
+        self.failures.insert(index, place)
+        if len(self.failures) > 2 * _KNOWN_ONE_BY_ONE:
+            del self.failures[:_KNOWN_ONE_BY_ONE]
+            self.more += _KNOWN_ONE_BY_ONE
+        return self.more + len(self.failures)
+
+    def succeed(self, place: Place) -> None:
+        """End the streak at a moment; failures after it are a new one."""
+        if place > self.success:
+            self.success, self.more = place, 0
+            self.failures = [failure for failure in self.failures if failure > place]
+
+
 class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no types
     """Matches at every ``threshold``-th failure in a row; see the module's text."""
 
@@ -121,9 +157,9 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
             raise EAException(f"threshold: {self._threshold!r} is not a whole number above 1")
         self._failure = FieldMatcher(rules["failure"], "failure")
         self._success = FieldMatcher(rules["success"], "success")
-        self._streaks: dict[str, int] = {}
+        self._streaks: dict[str, Streak] = {}
         self._waiting: list[tuple[Event, datetime]] = []
-        self.history: History = ElasticsearchHistory(rules, self._failure, self._success)
+        self.history: History | None = ElasticsearchHistory(rules, self._failure, self._success)
 
     def add_data(self, data: list[dict[str, Any]]) -> None:
         """Take new documents, the oldest first."""
@@ -146,43 +182,59 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
 
     def get_match_str(self, match: Event) -> str:
         """Return one sentence for ElastAlert2's own texts."""
-        return f"{match.get('consecutive_failures')} failures in a row\n"
+        return f"{match[FINDING]['count']} failures in a row\n"
+
+    def dump(self) -> dict[str, Any]:
+        """Return all streaks, as JSON holds them."""
+        return {
+            key: {"failures": streak.failures, "more": streak.more, "success": streak.success}
+            for key, streak in self._streaks.items()
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what :meth:`dump` has said: there is no other history from now on."""
+        self.history = None
+        for key, known in state.items():
+            failures = [(at, uid) for at, uid in known["failures"]]
+            at, uid = known["success"]
+            self._streaks[key] = Streak(failures, known["more"], (at, uid))
 
     def _work(self) -> None:
         while self._waiting:
             event, start = self._waiting[0]
-            failed, succeeded = self._failure(event), self._success(event)
-            if failed or succeeded:
+            if self._failure(event) or self._success(event):
                 key = str(hashable(lookup_es_key(event, self.rules["query_key"])))
                 if key not in self._streaks:
-                    self._streaks[key] = self._failures_before(key, start)
-                self._streaks[key] = self._streaks[key] + 1 if failed else 0
-                streak = self._streaks[key]
-                if failed and streak % self._threshold == 0:
-                    self.add_match({**event, "consecutive_failures": streak})
+                    self._streaks[key] = self._before(key, start)
+                self._count(self._streaks[key], event)
             self._waiting.pop(0)
 
-    def _failures_before(self, key: str, moment: datetime) -> int:
-        failures = 0
-        for event in self.history.outcomes_before(key, moment):
+    def _count(self, streak: Streak, event: Event) -> None:
+        if self._success(event):
+            streak.succeed(_place(event))
+            return
+        length = streak.fail(_place(event))
+        if length and length % self._threshold == 0:
+            self.add_match({**event, FINDING: {"count": length}})
+
+    def _before(self, key: str, moment: datetime) -> Streak:
+        streak = Streak()
+        for event in self.history.outcomes_before(key, moment) if self.history else ():
             if self._success(event):
+                streak.succeed(_place(event))
                 break
-            failures += self._failure(event)
-        return failures
+            if self._failure(event):
+                streak.fail(_place(event))
+        return streak
+
+
+def _place(event: Event) -> Place:
+    moment = to_moment(lookup_es_key(event, "@timestamp"))
+    return moment.timestamp() if moment else 0.0, str(lookup_es_key(event, RECORD_UID))
 
 
 def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sort by the time at which things happened.
-
-    The time of ingest, by which Elasticsearch sorted them, is the same for a whole bulk request.
-    """
-    return sorted(
-        data,
-        key=lambda event: (
-            to_moment(lookup_es_key(event, "@timestamp")) or _NEVER,
-            str(lookup_es_key(event, RECORD_UID)),
-        ),
-    )
+    return sorted(data, key=_place)
 
 
 def _time_of(rules: Mapping[str, Any], event: Event) -> datetime:

@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 from elasticsearch.helpers import bulk
 
+from ddcolor_alerts.fields import Fields
+from ddcolor_alerts.query import matches_filter
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.rules import options
 from ddcolor_operations.rules.corpus import corpus_of, read_corpus
 from ddcolor_operations.rules.files import load_rule, rule_files
 from ddcolor_operations.rules.offline import run_corpora
-from ddcolor_operations.rules.query import matches_filter
 from ddcolor_operations.toolchain import elastalert
 from tests.support.elastic import Pipeline
 
@@ -72,7 +73,9 @@ def test_elasticsearch_finds_what_the_offline_filter_finds(pipeline: Pipeline) -
             index=index, query={"bool": {"filter": filters}}, size=10_000, source=False
         )
         found = {hit["_id"] for hit in answer["hits"]["hits"]}
-        expected = {uid for uid, source in documents.items() if matches_filter(filters, source)}
+        expected = {
+            uid for uid, source in documents.items() if matches_filter(filters, Fields(source))
+        }
         assert found == expected, path.stem
         assert expected, f"{path.stem}: no document of any corpus passes its filter"
 

@@ -15,8 +15,9 @@
 A document has the names of a log line; ``service.name`` and a uid are filled in. ``ingested: 1h``
 lets it reach Elasticsearch later than it happened, ``times: 5`` with ``every: 30s`` repeats it,
 ``uid: x`` twice is the same record sent again. ``restart: [90s]`` in a case restarts ElastAlert2 at
-that time. ``expect`` lists every alert, in order, with the fields that matter; ``[]`` says that
-nothing may come.
+that time, ``until: 10m`` lets the time go on after the last document, for what happens in silence.
+``expect`` lists every alert, in order, with the fields that matter (``at`` is when the fault
+happened, ``raised`` when the rule said so); ``[]`` says that nothing may come.
 """
 
 from __future__ import annotations
@@ -38,10 +39,14 @@ START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _DOCUMENT_OPTIONS = ("at", "ingested", "times", "every", "uid")
-_CASE_OPTIONS = {"name", "documents", "expect", "restart"}
+_CASE_OPTIONS = {"name", "documents", "expect", "restart", "until"}
+_TIMES = ("at", "raised")
 _ALERT_FIELDS = {
-    *("at", "alert_id", "rule", "kind", "level", "service", "node", "node_id", "prompt_id"),
+    *_TIMES,
+    *("alert_id", "rule", "kind", "level", "service", "node", "node_id", "prompt_id"),
     *("trace_id", "summary", "count", "values"),
+    # Of a heartbeat for the notifier.
+    "path",
 }
 
 
@@ -49,7 +54,8 @@ _ALERT_FIELDS = {
 class Case:
     """One series of documents. ``documents`` are in the order in which they are ingested.
 
-    Each is a pair of the time of ingest and the document. ``restarts`` are times after the start.
+    Each is a pair of the time of ingest and the document. ``restarts`` and ``until``, the end, are
+    times after the start.
     """
 
     corpus: Path
@@ -57,6 +63,7 @@ class Case:
     name: str
     documents: list[tuple[timedelta, dict[str, Any]]]
     restarts: list[timedelta]
+    until: timedelta
     expected: list[dict[str, Any]]
 
 
@@ -100,7 +107,8 @@ def differences(expected: list[dict[str, Any]], got: list[dict[str, Any]]) -> li
 
 
 def _short(alert: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: alert[name] for name in ("at", "kind", "level", "count", "summary")}
+    shown = ("at", "kind", "level", "count", "summary", "path")
+    return {name: alert[name] for name in shown if name in alert}
 
 
 def _case(file: YamlFile, index: int, case: Any, start: datetime) -> Case:
@@ -121,12 +129,13 @@ def _case(file: YamlFile, index: int, case: Any, start: datetime) -> Case:
     for number, alert in enumerate(case["expect"]):
         if unknown := set(alert) - _ALERT_FIELDS:
             raise fail(f"{', '.join(unknown)}: no field of an alert", "expect", number)
-        if "at" in alert:
-            alert = {**alert, "at": _seconds(alert["at"])}  # noqa: PLW2901  # a read copy
-        expected.append(alert)
+        times = {name: _seconds(alert[name]) for name in _TIMES if name in alert}
+        expected.append({**alert, **times})
     documents.sort(key=lambda pair: pair[0])
     restarts = [parse_duration(text) for text in case.get("restart", [])]
-    return Case(file.path, file.line("cases", index), case["name"], documents, restarts, expected)
+    until = parse_duration(case.get("until", "0s"))
+    line = file.line("cases", index)
+    return Case(file.path, line, case["name"], documents, restarts, until, expected)
 
 
 def _documents(

@@ -19,12 +19,12 @@ import yaml
 
 from comfyui_telemetry import semconv
 from comfyui_telemetry.catalogue import CATALOGUE
+from ddcolor_alerts.fields import ALIASES, Fields
+from ddcolor_alerts.query import fields_of, matches_filter
+from ddcolor_alerts.values import QueryError
 
 from . import options
-from .documents import ALIASES
 from .files import Rule, RuleFileError, load_rule, rule_files
-from .query import fields_of, matches_filter
-from .values import QueryError
 
 # Set by whatever starts ElastAlert2; `python -m ddcolor_alerts.launcher --help` lists them.
 LAUNCHER_VARIABLES = frozenset(
@@ -217,7 +217,7 @@ def _filter(rule: Rule) -> Iterator[Problem]:
         yield Problem(*rule.where("filter"), "filter: must be a list")
         return
     try:
-        matches_filter(filters, {})
+        matches_filter(filters, Fields({}))
         fields = [*fields_of(filters), *_fields_of_options(rule)]
     except (QueryError, AttributeError) as error:
         yield Problem(*rule.where("filter"), f"filter: {error}")

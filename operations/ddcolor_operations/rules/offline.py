@@ -1,8 +1,8 @@
-"""Runs rule corpora in seconds: the rule's real filter here, ElastAlert2's own classes beside.
+"""Runs rule corpora in seconds, through ElastAlert2's own classes.
 
-The filter is evaluated by :mod:`.query`; what it lets through goes to ``ddcolor_alerts.offline`` in
-ElastAlert2's environment, which loads the rule file with ElastAlert2's loader, feeds its rule type
-and makes the alerts with the real alerter.
+The documents go to ``ddcolor_alerts.offline`` in ElastAlert2's environment, which loads the rule
+file with ElastAlert2's loader, evaluates its filter, feeds its rule type and makes the alerts as
+the alerter does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 from .corpus import START, Case, corpus_of, differences, read_corpus
 from .files import Rule, load_rule
-from .query import matches_filter
 
 
 class OfflineError(Exception):
@@ -63,11 +62,10 @@ def evaluate(
             "rule_file": str(rule.file.path),
             "start": START.isoformat(),
             "documents": [
-                {"at": at.total_seconds(), "document": document}
-                for at, document in case.documents
-                if matches_filter(rule.data["filter"], document)
+                {"at": at.total_seconds(), "document": document} for at, document in case.documents
             ],
             "restarts": [at.total_seconds() for at in case.restarts],
+            "until": case.until.total_seconds(),
         }
         for rule, case in cases
     ]

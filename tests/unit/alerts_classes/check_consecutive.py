@@ -129,7 +129,7 @@ class ConsecutiveTest(unittest.TestCase):
             rule.garbage_collect(START)
         assert rule.matches == []
         rule.garbage_collect(START)
-        assert [match["consecutive_failures"] for match in rule.matches] == [3]
+        assert [match["finding"]["count"] for match in rule.matches] == [3]
 
     def test_wrong_options_are_said(self) -> None:
         """A rule that could never fire is refused when it is loaded."""

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from comfyui_telemetry import semconv
-from ddcolor_operations.rules.documents import field_values, to_document
-from ddcolor_operations.rules.query import fields_of, matches, matches_filter
-from ddcolor_operations.rules.values import QueryError, tokens
+from ddcolor_alerts.fields import Fields
+from ddcolor_alerts.query import fields_of, matches, matches_filter
+from ddcolor_alerts.values import QueryError, tokens
+from ddcolor_operations.rules.documents import to_document
 
 DOCUMENT = to_document(
     {
@@ -25,6 +26,7 @@ DOCUMENT = to_document(
     },
     datetime(2026, 1, 5, 8, 0, 1, tzinfo=UTC),
 )
+FIELDS = Fields(DOCUMENT)
 
 
 def test_a_line_becomes_the_document_that_the_collectors_make() -> None:
@@ -54,7 +56,7 @@ def test_a_line_becomes_the_document_that_the_collectors_make() -> None:
 )
 def test_a_field_is_found_under_each_of_its_names(field: str, value: object) -> None:
     """Aliases and attributes without their prefix lead to the value."""
-    assert field_values(DOCUMENT, field) == [value]
+    assert FIELDS.values(field) == [value]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_a_field_is_found_under_each_of_its_names(field: str, value: object) -> 
 )
 def test_queries_that_find_the_document(query: dict[str, Any]) -> None:
     """Each query finds it."""
-    assert matches(query, DOCUMENT)
+    assert matches(query, FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_queries_that_find_the_document(query: dict[str, Any]) -> None:
 )
 def test_queries_that_do_not_find_the_document(query: dict[str, Any]) -> None:
     """Each query leaves it out."""
-    assert not matches(query, DOCUMENT)
+    assert not matches(query, FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +143,14 @@ def test_queries_that_do_not_find_the_document(query: dict[str, Any]) -> None:
 def test_a_query_that_is_not_understood_is_refused(query: dict[str, Any], said: str) -> None:
     """Nothing is guessed: the text names the part, also when another part decides already."""
     with pytest.raises(QueryError, match=said):
-        matches(query, DOCUMENT)
+        matches(query, FIELDS)
 
 
 def test_every_part_of_a_filter_must_hold() -> None:
     """A rule's filter is a list whose parts all count; the old ``query`` wrapper is understood."""
     found = {"query": {"term": {"log.level": "error"}}}
-    assert matches_filter([found, {"match_all": {}}], DOCUMENT)
-    assert not matches_filter([found, {"term": {"log.level": "info"}}], DOCUMENT)
+    assert matches_filter([found, {"match_all": {}}], FIELDS)
+    assert not matches_filter([found, {"term": {"log.level": "info"}}], FIELDS)
 
 
 def test_the_fields_of_a_query_are_found() -> None:
@@ -168,6 +170,6 @@ def test_the_fields_of_a_query_are_found() -> None:
 
 def test_text_is_split_as_the_standard_analyser_does() -> None:
     """Words keep inner dots and apostrophes, Han signs stand alone, the rest separates."""
-    assert tokens("It's v1.2.3: node A_b (2)-x 照片ok") == [
+    assert tokens("It's v1.2.3: node A_b (2)-x 照片ok") == (
         *("it's", "v1.2.3", "node", "a_b", "2", "x", "照", "片", "ok"),
-    ]
+    )

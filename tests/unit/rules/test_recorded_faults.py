@@ -11,10 +11,11 @@ import pytest
 from comfyui_telemetry import Recorder, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
 from comfyui_telemetry.testing import capture
+from ddcolor_alerts.fields import Fields
+from ddcolor_alerts.query import matches_filter
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.rules.documents import to_document
 from ddcolor_operations.rules.files import load_rule, rule_files
-from ddcolor_operations.rules.query import matches_filter
 
 RULES = [load_rule(path) for path in rule_files(project_root() / "elastalert_rules" / "rules")]
 NODE_KINDS = [
@@ -28,7 +29,7 @@ def found(act: Callable[[Recorder], None]) -> dict[str, int]:
     with capture() as captured:
         act(captured.telemetry.recorder)
         records = list(captured.records)
-    documents = [to_document(record, datetime.now(UTC)) for record in records]
+    documents = [Fields(to_document(record, datetime.now(UTC))) for record in records]
     counts = {
         rule.name: sum(matches_filter(rule.data["filter"], document) for document in documents)
         for rule in RULES

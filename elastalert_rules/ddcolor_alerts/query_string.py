@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from .documents import field_values
-from .values import TEXT_FIELDS, Found, QueryError, equal, has_phrase, in_range, tokens
+from ddcolor_alerts.fields import Fields
+from ddcolor_alerts.values import TEXT_FIELDS, QueryError, equal, has_phrase, in_range, tokens
 
-Test = Callable[[Found], bool]
+Test = Callable[[Fields], bool]
 
 _LEXER = re.compile(
     r"""\s*(?:
@@ -40,7 +40,7 @@ class _Token(NamedTuple):
     test: Test | None
 
 
-def matches_string(query: str, document: Found, default_field: str) -> bool:
+def matches_string(query: str, document: Fields, default_field: str) -> bool:
     """Return whether ``document`` is found by the query; raises QueryError."""
     parser = _Parser(list(_tokens(query, default_field)), query)
     return parser.parse()(document)
@@ -77,23 +77,23 @@ def _test(field: str, found: re.Match[str]) -> Test:
     if found["phrase"] is not None:
         phrase = found["phrase"].replace("\\", "")
         if field in TEXT_FIELDS:
-            return lambda doc: any(has_phrase(v, phrase) for v in field_values(doc, field))
-        return lambda doc: any(equal(v, phrase) for v in field_values(doc, field))
+            return lambda doc: any(has_phrase(v, phrase) for v in doc.values(field))
+        return lambda doc: any(equal(v, phrase) for v in doc.values(field))
     if found["open"]:
         bounds = {
             "gte" if found["open"] == "[" else "gt": found["low"],
             "lte" if found["close"] == "]" else "lt": found["high"],
         }
         bounds = {name: bound for name, bound in bounds.items() if bound != "*"}
-        return lambda doc: any(in_range(v, bounds) for v in field_values(doc, field))
+        return lambda doc: any(in_range(v, bounds) for v in doc.values(field))
     if found["compare"]:
         name = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}[found["compare"]]
         bound = {name: found["bound"]}
-        return lambda doc: any(in_range(v, bound) for v in field_values(doc, field))
+        return lambda doc: any(in_range(v, bound) for v in doc.values(field))
     value = found["value"].replace("\\", "")
     if field == "_exists_":
-        return lambda doc: bool(field_values(doc, value))
-    return lambda doc: any(_is(field, v, value) for v in field_values(doc, field))
+        return lambda doc: bool(doc.values(value))
+    return lambda doc: any(_is(field, v, value) for v in doc.values(field))
 
 
 def _is(field: str, value: object, wanted: str) -> bool:

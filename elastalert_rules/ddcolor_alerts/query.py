@@ -9,14 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .documents import field_values
-from .query_string import fields_of_string, matches_string
-from .values import COMPARISONS, TEXT_FIELDS, Found, QueryError, equal, has_phrase, in_range, tokens
+from ddcolor_alerts.fields import Fields
+from ddcolor_alerts.query_string import fields_of_string, matches_string
+from ddcolor_alerts.values import (
+    COMPARISONS,
+    TEXT_FIELDS,
+    QueryError,
+    equal,
+    has_phrase,
+    in_range,
+    tokens,
+)
 
 Query = Mapping[str, Any]
 
 
-def matches(query: Query, document: Found) -> bool:
+def matches(query: Query, document: Fields) -> bool:
     """Return whether Elasticsearch would find ``document`` with ``query``."""
     kind, body = _single(query, "a query")
     try:
@@ -27,7 +35,7 @@ def matches(query: Query, document: Found) -> bool:
     return evaluate(body, document)
 
 
-def matches_filter(filters: Sequence[Query], document: Found) -> bool:
+def matches_filter(filters: Sequence[Query], document: Fields) -> bool:
     """Return whether ``document`` passes a rule's ``filter``: each of its parts must hold."""
     return all(matches(part.get("query", part), document) for part in filters)
 
@@ -62,18 +70,18 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _term(body: Any, document: Found) -> bool:
+def _term(body: Any, document: Fields) -> bool:
     field, wanted = _single(body, "term")
     if isinstance(wanted, Mapping):
         wanted = wanted.get("value")
-    return any(_term_equal(field, value, wanted) for value in field_values(document, field))
+    return any(_term_equal(field, value, wanted) for value in document.values(field))
 
 
-def _terms(body: Any, document: Found) -> bool:
+def _terms(body: Any, document: Fields) -> bool:
     field, wanted = _single(body, "terms")
     if not isinstance(wanted, list):
         raise QueryError(f"terms: {field}: give a list of values")
-    values = field_values(document, field)
+    values = document.values(field)
     return any(_term_equal(field, value, one) for value in values for one in wanted)
 
 
@@ -84,57 +92,57 @@ def _term_equal(field: str, value: object, wanted: object) -> bool:
     return equal(value, wanted)
 
 
-def _match_phrase(body: Any, document: Found) -> bool:
+def _match_phrase(body: Any, document: Fields) -> bool:
     field, wanted = _single(body, "match_phrase")
     if isinstance(wanted, Mapping):
         wanted = wanted.get("query")
-    values = field_values(document, field)
+    values = document.values(field)
     if field in TEXT_FIELDS:
         return any(has_phrase(value, str(wanted)) for value in values)
     return any(equal(value, wanted) for value in values)
 
 
-def _match(body: Any, document: Found) -> bool:
+def _match(body: Any, document: Fields) -> bool:
     field, wanted = _single(body, "match")
     operator = "or"
     if isinstance(wanted, Mapping):
         operator = str(wanted.get("operator", "or")).lower()
         wanted = wanted.get("query")
-    values = field_values(document, field)
+    values = document.values(field)
     if field not in TEXT_FIELDS:
         return any(equal(value, wanted) for value in values)
     combine: Callable[[Any], bool] = all if operator == "and" else any
     return any(combine(w in tokens(str(value)) for w in tokens(str(wanted))) for value in values)
 
 
-def _prefix(body: Any, document: Found) -> bool:
+def _prefix(body: Any, document: Fields) -> bool:
     field, wanted = _single(body, "prefix")
     if isinstance(wanted, Mapping):
         wanted = wanted.get("value")
-    return any(str(value).startswith(str(wanted)) for value in field_values(document, field))
+    return any(str(value).startswith(str(wanted)) for value in document.values(field))
 
 
-def _range(body: Any, document: Found) -> bool:
+def _range(body: Any, document: Fields) -> bool:
     field, bounds = _single(body, "range")
     if not isinstance(bounds, Mapping) or not bounds or set(bounds) - set(COMPARISONS):
         raise QueryError(f"range: {field}: give one or more of {', '.join(COMPARISONS)}")
-    return any(in_range(value, bounds) for value in field_values(document, field))
+    return any(in_range(value, bounds) for value in document.values(field))
 
 
-def _exists(body: Any, document: Found) -> bool:
+def _exists(body: Any, document: Fields) -> bool:
     name, field = _single(body, "exists")
     if name != "field":
         raise QueryError("exists: name the field with `field:`")
-    return bool(field_values(document, field))
+    return bool(document.values(field))
 
 
-def _query_string(body: Any, document: Found) -> bool:
+def _query_string(body: Any, document: Fields) -> bool:
     if not isinstance(body, Mapping) or "query" not in body:
         raise QueryError("query_string: give the text with `query:`")
     return matches_string(str(body["query"]), document, str(body.get("default_field", "message")))
 
 
-def _bool(body: Any, document: Found) -> bool:
+def _bool(body: Any, document: Fields) -> bool:
     if not isinstance(body, Mapping):
         raise QueryError("bool: give must, filter, should or must_not")
     known = {"must", "filter", "should", "must_not", "minimum_should_match"}
@@ -150,7 +158,7 @@ def _bool(body: Any, document: Found) -> bool:
     return all(musts) and not any(nots) and sum(shoulds) >= int(least)
 
 
-_QUERIES: dict[str, Callable[[Any, Found], bool]] = {
+_QUERIES: dict[str, Callable[[Any, Fields], bool]] = {
     "bool": _bool,
     "exists": _exists,
     "match": _match,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 # Fields that are analysed into words; all others are keywords, numbers, dates or booleans.
 TEXT_FIELDS = frozenset({"body.text", "message"})
-
-Found = Mapping[str, Any]
 
 # Lucene's standard analyser: words, with dots, colons and apostrophes inside; Han and Kana signs
 # are words by themselves.
@@ -22,9 +21,10 @@ class QueryError(ValueError):
     """The query cannot be evaluated; the text says which part of it."""
 
 
-def tokens(text: str) -> list[str]:
-    """Return the words that a text field is searched by."""
-    return [token.lower() for token in _TOKEN.findall(text)]
+@lru_cache(maxsize=256)
+def tokens(text: str) -> tuple[str, ...]:
+    """Return the words that a text field is searched by; every keyword rule asks for the same."""
+    return tuple(token.lower() for token in _TOKEN.findall(text))
 
 
 def equal(value: object, wanted: object) -> bool:
