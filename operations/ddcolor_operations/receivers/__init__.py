@@ -1,4 +1,4 @@
-"""Local servers that behave as the places alerts go to: robots, an SMS gateway, a mail server.
+"""Local servers that behave as the places alerts go to: robots, SMS gateways, mail, a healer.
 
 The demo and the tests deliver to these. They check what the real ones check (keys, signatures,
 lengths, rates), answer with the documented codes, and can be told to misbehave::
@@ -12,21 +12,30 @@ lengths, rates), answer with the documented codes, and can be told to misbehave:
 ``python -m ddcolor_operations.receivers`` runs them all in one process.
 """
 
+from ddcolor_operations.receivers.alertmanager import AlertmanagerDoor
 from ddcolor_operations.receivers.base import Failure, Received, Receiver
+from ddcolor_operations.receivers.cloud_sms import AliyunGateway, TencentGateway
 from ddcolor_operations.receivers.dingtalk import DingTalkRobot
+from ddcolor_operations.receivers.healer import HealerDoor
 from ddcolor_operations.receivers.mail import MailReceiver
 from ddcolor_operations.receivers.server import ReceiverServer, serve
 from ddcolor_operations.receivers.sms import SmsGateway
+from ddcolor_operations.receivers.webhook import WebhookDoor
 from ddcolor_operations.receivers.wecom import WeComRobot
 
 __all__ = [
+    "AlertmanagerDoor",
+    "AliyunGateway",
     "DingTalkRobot",
     "Failure",
+    "HealerDoor",
     "MailReceiver",
     "Received",
     "Receiver",
     "ReceiverServer",
     "SmsGateway",
+    "TencentGateway",
     "WeComRobot",
+    "WebhookDoor",
     "serve",
 ]

@@ -66,6 +66,9 @@ class DingTalkRobot(HttpReceiver):
         title, text = _content(data)
         if not title or not text:
             return self.scripted(400106, "markdown 缺少 title 或 text")
+        links = _links(data)
+        if data.get("msgtype") == "actionCard" and not links:
+            return self.scripted(400106, "actionCard 缺少 btns 或 singleURL")
         if self._keyword is not None and self._keyword not in title + text:
             return self.scripted(
                 310000,
@@ -74,7 +77,7 @@ class DingTalkRobot(HttpReceiver):
         if self._rate.exceeded(now):
             self._blocked_until = now + _BLOCK_S
             return self._too_fast()
-        self.keep(title, text, msgtype=data.get("msgtype"), at=data.get("at", {}))
+        self.keep(title, text, msgtype=data.get("msgtype"), at=data.get("at", {}), links=links)
         return {"errcode": 0, "errmsg": "ok"}
 
     def scripted(self, number: int, text: str) -> dict[str, Any]:
@@ -114,3 +117,15 @@ def _content(data: dict[str, Any]) -> tuple[str, str]:
         content = str(text.get("content") or "")
         return content[:20], content
     return "", ""
+
+
+def _links(data: dict[str, Any]) -> dict[str, str]:
+    """Return a card's buttons: the address by the title."""
+    card = data.get("actionCard")
+    if not isinstance(card, dict):
+        return {}
+    buttons = card.get("btns") or []
+    links = {str(b.get("title")): str(b.get("actionURL")) for b in buttons if b.get("actionURL")}
+    if card.get("singleURL"):
+        links[str(card.get("singleTitle"))] = str(card["singleURL"])
+    return links

@@ -33,18 +33,29 @@ class Request:
         return data if isinstance(data, dict) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with a status of its own; ``data`` of None is an empty body."""
+
+    status: int
+    data: Any
+
+
 class HttpReceiver(Receiver):
     """A receiver that is reached by a POST to :attr:`path`."""
 
     path = "/"
 
     @abstractmethod
-    def handle(self, request: Request) -> dict[str, Any]:
-        """Check the request, keep the message if it is good, return the answer's JSON."""
+    def handle(self, request: Request) -> dict[str, Any] | Answer:
+        """Check the request and keep the message if it is good.
+
+        Return the answer's JSON, with a status of its own if it is not 200.
+        """
 
     @abstractmethod
-    def scripted(self, number: int, text: str) -> dict[str, Any]:
-        """Return the answer that says code ``number``."""
+    def scripted(self, number: int, text: str) -> dict[str, Any] | Answer:
+        """Return the answer that says code ``number``, or whose code is ``text``."""
 
     @abstractmethod
     def query(self) -> str:

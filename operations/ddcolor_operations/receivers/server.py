@@ -7,10 +7,11 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ddcolor_operations.receivers.base import Receiver
-from ddcolor_operations.receivers.http import HttpReceiver, Request
+from ddcolor_operations.receivers.http import Answer, HttpReceiver, Request
 
 _BODY_LIMIT = 1024 * 1024
 
@@ -103,13 +104,18 @@ class ReceiverServer:
             case "status" if failure:
                 _answer(handler, failure.number, {"error": "scripted"})
             case "code" if failure:
-                _answer(handler, 200, receiver.scripted(failure.number, failure.text))
+                _reply(handler, receiver.scripted(failure.number, failure.text))
             case _:
-                _answer(handler, 200, receiver.handle(request))
+                _reply(handler, receiver.handle(request))
+
+
+def _reply(handler: BaseHTTPRequestHandler, said: dict[str, Any] | Answer) -> None:
+    answer = said if isinstance(said, Answer) else Answer(200, said)
+    _answer(handler, answer.status, answer.data)
 
 
 def _answer(handler: BaseHTTPRequestHandler, status: int, data: object) -> None:
-    body = json.dumps(data, ensure_ascii=False).encode()
+    body = b"" if data is None else json.dumps(data, ensure_ascii=False).encode()
     # The sender may be gone (a killed notifier): nobody is left to tell.
     with contextlib.suppress(ConnectionError):
         handler.send_response(status)

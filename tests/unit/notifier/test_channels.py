@@ -347,7 +347,7 @@ async def test_a_gateway_that_refuses_is_believed(all_places: Places) -> None:
 
     outcome = await channel(all_places, "sms").send(MESSAGE)
 
-    assert outcome == Retry("the gateway answered code=E7")
+    assert outcome == Retry("the answer says code=E7")
 
 
 async def test_a_mail_has_two_parts_and_the_same_id_for_each_try(all_places: Places) -> None:

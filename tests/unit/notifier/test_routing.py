@@ -107,7 +107,7 @@ def test_nobody_is_called_below_the_level_or_where_a_route_says_so(folder: Path)
 @pytest.mark.parametrize(
     ("routing", "error"),
     [
-        ("{levels: {2: [wecon]}}", r"yaml:7: routing.levels.2: channel 'wecon' is not set up"),
+        ("{levels: {2: [wecon]}}", r"yaml:6: routing.levels.2: channel 'wecon' is not set up"),
         ("{routes: [{match: {}, channels: [wecom]}]}", "at least one pattern"),
         ("{routes: [{match: {kind: x}}]}", "this route changes nothing"),
         ("{routes: [{match: {team: x}, channels: [wecom]}]}", "match.team: unknown setting"),
@@ -167,14 +167,14 @@ def test_a_configuration_is_described_in_words(folder: Path) -> None:
         "route: service test-* -> record, escalation: none",
         "quiet hours: 22:30 to 07:00 (Asia/Shanghai)",
         (
-            "escalation: from level 3: after 300 s wecom, then after 600 s dingtalk, the last 2 times"
-            " more"
+            "escalation: from level 3: after 300 s wecom, then after 600 s dingtalk, the last 2"
+            " times more"
         ),
         "healing: heal",
         "warning: channel spare is set up and no alert goes there",
         "warning: level 2 is only recorded: nobody hears of it",
         (
-            "warning: host 0.0.0.0 is reached from other machines and there is no api_token: anybody"
-            " there can raise and silence alerts"
+            "warning: host 0.0.0.0 is reached from other machines and there is no api_token:"
+            " anybody there can raise and silence alerts"
         ),
     ]

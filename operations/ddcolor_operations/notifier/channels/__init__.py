@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ddcolor_operations.notifier.channels.alertmanager import Alertmanager
+from ddcolor_operations.notifier.channels.apprise import Apprise
 from ddcolor_operations.notifier.channels.base import Channel
+from ddcolor_operations.notifier.channels.cloud_sms import AliyunSms, TencentSms
 from ddcolor_operations.notifier.channels.dingtalk import DingTalk
+from ddcolor_operations.notifier.channels.heal import Heal
 from ddcolor_operations.notifier.channels.mail import Mail
 from ddcolor_operations.notifier.channels.sms import Sms
+from ddcolor_operations.notifier.channels.webhook import Webhook
 from ddcolor_operations.notifier.channels.wecom import WeCom
 from ddcolor_operations.notifier.settings import ConfigError, Section
 
@@ -16,6 +21,12 @@ _TYPES: dict[str, Callable[[Section], Channel]] = {
     "dingtalk": DingTalk.from_section,
     "mail": Mail.from_section,
     "sms": Sms.from_section,
+    "aliyun_sms": AliyunSms.from_section,
+    "tencent_sms": TencentSms.from_section,
+    "webhook": Webhook.from_section,
+    "alertmanager": Alertmanager.from_section,
+    "apprise": Apprise.from_section,
+    "heal": Heal.from_section,
 }
 
 

@@ -18,9 +18,10 @@ _REPLY_LIMIT = 65536
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A 2xx answer; ``data`` is its JSON, None when it has none."""
+    """A 2xx answer, or a refusal that was asked for; ``data`` is its JSON, None without one."""
 
     data: Any
+    status: int = 200
 
 
 async def post(
@@ -31,8 +32,12 @@ async def post(
     timeout_s: float,
     proxy_from_env: bool = False,
     method: str = "POST",
+    read_refusals: bool = False,
 ) -> Reply | Retry | GiveUp | Blocked:
     """Send one request and class what happens. Never raises; follows no redirect.
+
+    With ``read_refusals`` an answer of 4xx is a Reply too, for interfaces that say more there than
+    their status does.
 
     A connection of its own for each request: messages are minutes apart, and a kept connection
     that the far end has closed looks like a message of unknown fate.
@@ -70,13 +75,13 @@ async def post(
         return Blocked("HTTP 429", min(seconds, 3600.0))
     if status == 413:
         return GiveUp("HTTP 413: too large")
-    if not 200 <= status < 300:
+    if not 200 <= status < 300 and not (read_refusals and 400 <= status < 500):
         # A gateway that gave up waiting cannot know whether the message arrived.
         return Retry(f"HTTP {status}", maybe_sent=status == 504)
     try:
-        return Reply(json.loads(content))
+        return Reply(json.loads(content), status)
     except ValueError:
-        return Reply(None)
+        return Reply(None, status)
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:
