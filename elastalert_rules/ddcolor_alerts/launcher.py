@@ -9,6 +9,8 @@ Environment (the config file and the rules name these):
 ``ES_USE_SSL``             ``True`` for https
 ``ES_USERNAME``            with ``ES_PASSWORD``, or better ``ES_PASSWORD_FILE``
 ``ES_API_KEY``             or better ``ES_API_KEY_FILE``
+``DDCOLOR_NOTIFIER_TOKEN`` the notifier's api_token, if it has one; or better
+                           ``DDCOLOR_NOTIFIER_TOKEN_FILE``
 ========================== =========================================================================
 
 It waits for Elasticsearch, creates ElastAlert2's indices, then runs the rules. ``--ready-file`` is
@@ -37,13 +39,13 @@ from elastalert.elastalert import ElasticsearchException
 from elastalert.util import EAException, elasticsearch_client
 from elastalert.yaml import read_yaml
 
-from ddcolor_alerts import indices, jsonlog
+from ddcolor_alerts import indices, jsonlog, notifier
 from ddcolor_alerts.runner import Runner
 
 _LOG = logging.getLogger("ddcolor_alerts.launcher")
 
 _HOME = Path(__file__).resolve().parents[1]
-_SECRET_FILES = ("ES_PASSWORD", "ES_API_KEY", "ES_BEARER")
+_SECRET_FILES = ("ES_PASSWORD", "ES_API_KEY", "ES_BEARER", notifier.ACCESS_VARIABLE)
 _UNSET_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _SAY_EVERY_S = 30.0
 _STOP_WITHIN_S = 8.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import requests
 from elastalert.alerts import Alerter
 from elastalert.util import EAException
 
+ACCESS_VARIABLE = "DDCOLOR_NOTIFIER_TOKEN"
 _TIMEOUT_S = (2.0, 5.0)
 
 
@@ -30,6 +32,10 @@ class NotifierPost(Alerter):  # type: ignore[misc]  # ElastAlert2 has no types
         self._session = requests.Session()
         # The notifier is a neighbour: a proxy of the environment must not come between.
         self._session.trust_env = False
+        # From the environment and not from the rule, which ElastAlert2 writes into its index.
+        token = os.environ.get(ACCESS_VARIABLE)
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
 
     def post(self, path: str, message: dict[str, Any]) -> requests.Response | str:
         """Return the notifier's answer, or the name of what kept it from answering."""

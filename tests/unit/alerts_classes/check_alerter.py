@@ -8,12 +8,14 @@ Run in ElastAlert2's environment by tests/integration/test_elastalert_rules.py.
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import unittest
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
+from unittest import mock
 
 from elastalert.util import EAException
 
@@ -57,9 +59,11 @@ class Notifier(BaseHTTPRequestHandler):
 
     statuses: ClassVar[list[int]] = []
     bodies: ClassVar[list[dict[str, Any]]] = []
+    tokens: ClassVar[list[str | None]] = []
 
     def do_POST(self) -> None:
         """Note the body and answer."""
+        self.tokens.append(self.headers["authorization"])
         self.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
         status = self.statuses.pop(0) if self.statuses else 202
         answer = b'{"status": "accepted"}' if status == 202 else b'{"error": "no"}'
@@ -176,6 +180,19 @@ class AlerterTest(unittest.TestCase):
         with self.assertLogs("ddcolor_alerts.alerter", "ERROR"):
             self.alerter.alert([make_match()])
         assert len(Notifier.bodies) == 1
+
+    def test_shows_its_token_if_there_is_one(self) -> None:
+        """It comes from the environment; neither the history nor an error has it."""
+        Notifier.tokens.clear()
+        with mock.patch.dict(os.environ, {"DDCOLOR_NOTIFIER_TOKEN": "canary"}):
+            knowing = NotifierAlerter(make_rule(notifier_url=self.alerter.rule["notifier_url"]))
+        knowing.alert([make_match()])
+        self.alerter.alert([make_match()])
+        Notifier.statuses[:] = [401, 401, 401]
+        with self.assertRaises(EAException) as caught:
+            knowing.alert([make_match()])
+        assert Notifier.tokens[:2] == ["Bearer canary", None]
+        assert "canary" not in f"{caught.exception} {knowing.get_info()} {knowing.rule}"
 
     def test_refuses_an_address_that_was_not_filled_in(self) -> None:
         """An unset variable is said when the rule is loaded."""
