@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ddcolor_operations.toolchain.elastalert import find_python
 from ddcolor_operations.toolchain.errors import ToolchainError
@@ -21,15 +21,20 @@ from ddcolor_operations.toolchain.java import find_java, java_version
 _GO_MINIMUM = (1, 25)
 
 
+# "always": nothing runs without it. "whole stack": without it the embedded stack runs, which has no
+# Elasticsearch. "tests": only for some tests, or for making certificates.
+Needed = Literal["always", "whole stack", "tests"]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One tool that the native stack needs: what was found, and how to get it if it was not."""
+    """One tool that a stack needs: what was found, and how to get it if it was not."""
 
     tool: str
     purpose: str
     found: str | None
     install: str
-    required: bool = True
+    needed: Needed
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -39,19 +44,24 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything the native stack needs from the machine."""
     return [
-        Finding(tool, purpose, _found(check), install, required)
-        for tool, purpose, check, install, required in _NEEDS
+        Finding(tool, purpose, _found(check), install, needed)
+        for tool, purpose, check, install, needed in _NEEDS
     ]
 
 
+def missing(needed: Needed) -> list[Finding]:
+    """Return what is not there of the tools that are needed to this degree."""
+    return [item for item in examine() if item.found is None and item.needed == needed]
+
+
 def print_missing() -> bool:
-    """Print each required tool that is missing with its command; return whether any is."""
-    missing = [item for item in examine() if item.found is None and item.required]
-    if missing:
+    """Print each tool that nothing runs without, with its command; say whether any is missing."""
+    lacking = missing("always")
+    if lacking:
         print("Missing on this machine (Debian and Ubuntu commands):", file=sys.stderr)
-    for item in missing:
+    for item in lacking:
         print(f"  {item.tool} ({item.purpose}):\n      {item.install}", file=sys.stderr)
-    return bool(missing)
+    return bool(lacking)
 
 
 def _found(check: Callable[[], str | None]) -> str | None:
@@ -90,51 +100,51 @@ def _go() -> str | None:
     return shown.split()[2].removeprefix("go")
 
 
-_NEEDS: tuple[tuple[str, str, Callable[[], str | None], str, bool], ...] = (
-    ("Python >= 3.11", "everything", _python, "apt-get install python3", True),
-    ("Python venv", "virtual environments", _venv, "apt-get install python3-venv", True),
+_NEEDS: tuple[tuple[str, str, Callable[[], str | None], str, Needed], ...] = (
+    ("Python >= 3.11", "everything", _python, "apt-get install python3", "always"),
+    ("Python venv", "virtual environments", _venv, "apt-get install python3-venv", "always"),
     (
         "Python 3.12 or 3.13",
-        "ElastAlert2",
+        "the alert rules (ElastAlert2)",
         _elastalert_python,
         "apt-get install python3.13 python3.13-venv   (or: pyenv install 3.13)",
-        True,
-    ),
-    ("JDK >= 21", "Elasticsearch", _java, "apt-get install openjdk-21-jdk-headless", True),
-    ("Maven", "fetching Elasticsearch", _on_path("mvn"), "apt-get install maven", True),
-    (
-        f"Go >= {_GO_MINIMUM[0]}.{_GO_MINIMUM[1]}",
-        "building the collectors",
-        _go,
-        "apt-get install golang   (or https://go.dev/dl)",
-        True,
+        "always",
     ),
     (
         "setpriv",
         "starting the parts of the stack",
         _on_path("setpriv"),
         "apt-get install util-linux",
-        True,
+        "always",
+    ),
+    ("JDK >= 21", "Elasticsearch", _java, "apt-get install openjdk-21-jdk-headless", "whole stack"),
+    ("Maven", "fetching Elasticsearch", _on_path("mvn"), "apt-get install maven", "whole stack"),
+    (
+        f"Go >= {_GO_MINIMUM[0]}.{_GO_MINIMUM[1]}",
+        "building the collectors",
+        _go,
+        "apt-get install golang   (or https://go.dev/dl)",
+        "whole stack",
     ),
     (
         "OpenSSL",
         "certificates of the container stack, and tests",
         _on_path("openssl"),
         "apt-get install openssl",
-        False,
+        "tests",
     ),
     (
         "Node.js and npm",
         "tests with JavaScript clients only",
         _on_path("npm"),
         "apt-get install nodejs npm",
-        False,
+        "tests",
     ),
     (
         "Chromium",
         "browser tests only",
         _on_path("chromium"),
         "apt-get install chromium fonts-noto-cjk",
-        False,
+        "tests",
     ),
 )

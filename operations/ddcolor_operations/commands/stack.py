@@ -33,10 +33,22 @@ from .setup import ensure_toolchain
 @stack_options
 @click.option("--detach", "-d", is_flag=True, help="Return once the stack is ready.")
 @click.option("--demo", is_flag=True, default=None, help="With local receivers and fault switches.")
+@click.option(
+    "--embedded",
+    is_flag=True,
+    default=None,
+    help="Service, log watcher and notifier only: no Elasticsearch, no traces, Python alone.",
+)
+@click.option(
+    "--watcher",
+    is_flag=True,
+    default=None,
+    help="Run the log watcher beside ElastAlert2 too: alerts come within a second.",
+)
 def up(*, detach: bool, **settings: Any) -> None:
     """Start the native stack and, unless detached, run it until Ctrl-C."""
     config = create_config(**settings)
-    ensure_toolchain()
+    ensure_toolchain(embedded=config.embedded)
     try:
         status = start(config, click.echo, detached=detach)
     except StackError as error:

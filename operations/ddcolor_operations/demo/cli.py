@@ -61,7 +61,7 @@ def demo(
     config = create_config(state=state or demo_state(), demo=True, language=language, **settings)
     # The demo's alerts must never reach a real chat.
     config = replace(config, notifier=None)
-    ensure_toolchain()
+    ensure_toolchain(embedded=config.embedded)
     with Display(Console(), language) as display:
         try:
             run = _run(config, display, keep=keep)

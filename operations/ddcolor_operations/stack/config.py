@@ -28,6 +28,8 @@ DEFAULT_PORTS: Mapping[str, int] = {
     "receivers": 8086,
     "receivers_smtp": 8025,
 }
+_EMBEDDED_PORTS = ("notifier", "service")
+_RECEIVER_PORTS = ("receivers", "receivers_smtp")
 _ENVIRONMENT_PREFIX = "DDCOLOR_OBS_"
 _CONFIG_NAME = "ddcolor-obs.toml"
 
@@ -40,13 +42,17 @@ class ConfigError(Exception):
 class StackConfig:
     """Settings of one stack; several run side by side with another ``state`` and ``port_offset``.
 
-    ``demo`` adds the local receivers and switches the service's fault injection on.
+    ``demo`` adds the local receivers and switches the service's fault injection on. ``embedded``
+    leaves out all that needs more than Python: Elasticsearch, the collectors and ElastAlert2, whose
+    rules the log watcher runs instead; ``watcher`` runs it beside them.
     """
 
     state: Path
     port_offset: int = 0
     ports: Mapping[str, int] = field(default_factory=dict)
     demo: bool = False
+    embedded: bool = False
+    watcher: bool = False
     language: str = "zh"
     kibana_url: str = "http://127.0.0.1:5601"
     elasticsearch_heap: str = "512m"
@@ -89,6 +95,16 @@ class StackConfig:
     def port(self, name: str) -> int:
         """Return the port of ``name``, a key of DEFAULT_PORTS."""
         return self.ports.get(name, DEFAULT_PORTS[name]) + self.port_offset
+
+    @property
+    def used_ports(self) -> list[str]:
+        """The names of the ports that this stack listens on."""
+        return [
+            name
+            for name in DEFAULT_PORTS
+            if (self.demo if name in _RECEIVER_PORTS else not self.embedded)
+            or name in _EMBEDDED_PORTS
+        ]
 
     def url(self, name: str) -> str:
         """Return the HTTP address of ``name``, without a trailing slash."""
@@ -175,7 +191,8 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         number = values["ports"].get(name, default) + values["port_offset"]
         if not 1 <= number <= 65535:
             raise ConfigError(f"{source}: port {name} would be {number}; it must be 1 to 65535.")
-    values["demo"] = _boolean(source, "demo", values.get("demo", False))
+    for name in ("demo", "embedded", "watcher"):
+        values[name] = _boolean(source, name, values.get(name, False))
     if values.get("language", "zh") not in {"zh", "en"}:
         raise ConfigError(f"{source}: language is {values['language']!r}; it must be zh or en.")
     values["models"] = tuple(Path(folder) for folder in values.get("models", ()))

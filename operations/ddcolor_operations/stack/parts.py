@@ -28,6 +28,8 @@ _GATEWAY_VERSION = "0.120.0"
 _ELASTALERT_VERSION = "2.31.0"
 # ElastAlert2 writes its file after each round of all rules, about once a second when all is well.
 _ELASTALERT_SILENT_S = 15.0
+# The watcher does so each second, at the end of the way through its worker and back.
+_WATCHER_SILENT_S = 10.0
 
 
 def build_parts(config: StackConfig) -> list[Part]:
@@ -35,15 +37,19 @@ def build_parts(config: StackConfig) -> list[Part]:
 
     Raises ToolchainError if a tool is missing; the set-up has seen to them before.
     """
-    parts = [
+    receivers = [_receivers(config)] if config.demo else []
+    if config.embedded:
+        return [*receivers, _notifier(config), _watcher(config), _service(config)]
+    return [
+        *receivers,
         _elasticsearch(config),
         _gateway(config),
         _agent(config),
         _notifier(config),
         _elastalert(config),
+        *([_watcher(config)] if config.watcher else []),
         _service(config),
     ]
-    return [_receivers(config), *parts] if config.demo else parts
 
 
 def _elasticsearch(config: StackConfig) -> Part:
@@ -81,9 +87,10 @@ def _gateway(config: StackConfig) -> Part:
         collectors.ensure(_silent).gateway,
         project_root() / "collector" / "gateway.yaml",
         gateway_environment(
-            otlp_grpc_port=config.port("gateway"),
+            otlp_http_port=config.port("gateway"),
             health_port=config.port("gateway_health"),
             elasticsearch_url=config.url("elasticsearch"),
+            agent_port=config.port("agent"),
         ),
     )
     ready = http_ok(config.url("gateway_health"))
@@ -106,9 +113,8 @@ def _agent(config: StackConfig) -> Part:
         ),
     )
     ready = http_ok(config.url("agent_health"))
-    # What it cannot deliver waits in its queue on disk, so it could start first; but each failed
-    # attempt to connect makes gRPC wait longer (up to two minutes) before the next.
-    return Part("agent", _AGENT_VERSION, config.port("agent"), launch, ready, ("gateway",))
+    # It needs nobody: what it cannot deliver yet waits in its queue on disk.
+    return Part("agent", _AGENT_VERSION, config.port("agent"), launch, ready)
 
 
 def _notifier(config: StackConfig) -> Part:
@@ -121,7 +127,8 @@ def _notifier(config: StackConfig) -> Part:
             "DDCOLOR_NOTIFIER_DATA_DIR": str(config.data_dir("notifier")),
             "DDCOLOR_NOTIFIER_LOG_FILE": str(config.log_dir / "notifier.jsonl"),
             "DDCOLOR_NOTIFIER_LANGUAGE": config.language,
-            "DDCOLOR_NOTIFIER_KIBANA_URL": config.kibana_url,
+            # Without Elasticsearch there is nothing that a link could show.
+            "DDCOLOR_NOTIFIER_KIBANA_URL": "" if config.embedded else config.kibana_url,
         },
     )
     ready = http_ok(f"{config.url('notifier')}/healthz")
@@ -155,6 +162,23 @@ def _elastalert(config: StackConfig) -> Part:
     )
 
 
+def _watcher(config: StackConfig) -> Part:
+    ready_file = config.run_dir / "watcher.ready"
+    ready_file.unlink(missing_ok=True)
+    launch = LaunchSpec(
+        (
+            *(sys.executable, "-m", "ddcolor_operations.watch", str(config.log_dir / "*.jsonl")),
+            *("--memory", str(config.data_dir("watcher") / "watch.sqlite")),
+            *("--notifier", config.url("notifier"), "--ready-file", str(ready_file)),
+            *("--log-file", str(config.log_dir / "watcher.jsonl")),
+            # The service starts at the same time: what it says before the watcher looks counts.
+            "--from-start",
+        )
+    )
+    ready = touched_within(ready_file, _WATCHER_SILENT_S)
+    return Part("watcher", __version__, None, launch, ready, ("notifier",))
+
+
 def _service(config: StackConfig) -> Part:
     assert config.admin_token  # noqa: S101 -- makes the token's file when there is none yet
     models = [str(folder) for folder in config.models]
@@ -168,12 +192,7 @@ def _service(config: StackConfig) -> Part:
             *("--admin-token-file", str(config.admin_token_file)),
             *(("--fault-injection",) if config.demo else ()),
         ),
-        {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": config.url("agent"),
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            # Milliseconds. A killed process takes the metrics since its last export with it.
-            "OTEL_METRIC_EXPORT_INTERVAL": "10000",
-        },
+        _export(config),
     )
     ready = http_ok(f"{config.url('service')}/healthz")
     return Part(
@@ -185,6 +204,18 @@ def _service(config: StackConfig) -> Part:
         # It lets the running prompt end (drain_s, 25 s) and then its node.
         stop_timeout_s=50,
     )
+
+
+def _export(config: StackConfig) -> dict[str, str]:
+    """Return where the service sends traces and metrics; trace ids are made in any case."""
+    if config.embedded:
+        return {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": config.url("agent"),
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        # Milliseconds. A killed process takes the metrics since its last export with it.
+        "OTEL_METRIC_EXPORT_INTERVAL": "10000",
+    }
 
 
 def _receivers(config: StackConfig) -> Part:

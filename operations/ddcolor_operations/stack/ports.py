@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from .config import DEFAULT_PORTS, HOST, StackConfig
+from .config import HOST, StackConfig
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,9 @@ class TakenPort:
 
 def taken_ports(config: StackConfig) -> list[TakenPort]:
     """Return every port of the stack that cannot be bound now."""
-    receivers = {"receivers", "receivers_smtp"}
-    wanted = [name for name in DEFAULT_PORTS if config.demo or name not in receivers]
     return [
         TakenPort(name, config.port(name), holder_of(config.port(name)))
-        for name in wanted
+        for name in config.used_ports
         if not _is_free(config.port(name))
     ]
 

@@ -40,7 +40,7 @@ class _Runner:
 def run_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Runner:
     """Return the command without set-up and stack."""
     runner = _Runner(tmp_path)
-    monkeypatch.setattr(cli, "ensure_toolchain", lambda: None)
+    monkeypatch.setattr(cli, "ensure_toolchain", lambda **_: None)
     monkeypatch.setattr(cli, "_run", runner.perform)
     monkeypatch.chdir(tmp_path)
     return runner
@@ -101,7 +101,7 @@ def test_a_folder_of_somebody_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The demo begins with an empty folder and does not empty one it did not make."""
-    monkeypatch.setattr(cli, "ensure_toolchain", lambda: None)
+    monkeypatch.setattr(cli, "ensure_toolchain", lambda **_: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").touch()

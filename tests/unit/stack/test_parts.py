@@ -1,0 +1,55 @@
+"""Which parts a stack has, and what the embedded one does without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ddcolor_operations.stack import parts
+from ddcolor_operations.stack.config import DEFAULT_PORTS, StackConfig
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("the embedded stack must not ask for it")
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackConfig:
+    """Return an embedded stack's settings on a machine without Java, Maven and Go."""
+    for tool in (parts.elasticsearch, parts.collectors):
+        monkeypatch.setattr(tool, "ensure", _refuse)
+    return StackConfig.create(state=tmp_path, environ={}, embedded=True)
+
+
+def test_the_embedded_stack_has_three_parts(embedded: StackConfig) -> None:
+    """Service, watcher and notifier are all that a small deployment runs."""
+    assert [part.name for part in parts.build_parts(embedded)] == ["notifier", "watcher", "service"]
+
+
+def test_the_embedded_stack_exports_and_links_nothing(embedded: StackConfig) -> None:
+    """Without a collector the service exports nothing, and no message links to Kibana."""
+    environments = {part.name: part.launch.env for part in parts.build_parts(embedded)}
+
+    assert environments["service"]["OTEL_TRACES_EXPORTER"] == "none"
+    assert environments["service"]["OTEL_METRICS_EXPORTER"] == "none"
+    assert not [name for name in environments["service"] if "OTLP" in name]
+    assert environments["notifier"]["DDCOLOR_NOTIFIER_KIBANA_URL"] == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "ports"),
+    [
+        ({"embedded": True}, {"notifier", "service"}),
+        ({"embedded": True, "demo": True}, {"notifier", "service", "receivers", "receivers_smtp"}),
+        ({"demo": True}, set(DEFAULT_PORTS)),
+        ({}, set(DEFAULT_PORTS) - {"receivers", "receivers_smtp"}),
+    ],
+)
+def test_only_ports_that_are_listened_on_are_asked_for(
+    tmp_path: Path, settings: dict[str, bool], ports: set[str]
+) -> None:
+    """A port of a part that does not run may be taken by somebody else."""
+    config = StackConfig.create(state=tmp_path, environ={}, **settings)
+
+    assert set(config.used_ports) == ports
