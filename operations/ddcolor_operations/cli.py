@@ -29,8 +29,14 @@ _COMMANDS = {
     "setup": ("ddcolor_operations.commands.setup", "setup", "Fetch and build what the stack runs."),
     "status": ("ddcolor_operations.commands.stack", "status", "Show every part and its health."),
     "up": ("ddcolor_operations.commands.stack", "up", "Start the native stack."),
+    "watchdog": ("ddcolor_operations.watchdog.cli", "watchdog", "Say when the notifier is dead."),
     "watch": ("ddcolor_operations.watch.cli", "watch", "Run the alert rules on log files."),
 }
+
+
+# What runs on the Python of a ComfyUI; the rest of the house needs a newer one.
+_ON_ANY_PYTHON = frozenset({"comfyui"})
+_NEEDED = (3, 11)
 
 
 class LazyGroup(click.Group):
@@ -44,6 +50,12 @@ class LazyGroup(click.Group):
         """Import the command called ``cmd_name``."""
         if cmd_name not in _COMMANDS:
             return None
+        if sys.version_info < _NEEDED and cmd_name not in _ON_ANY_PYTHON:
+            raise click.ClickException(
+                f"`ddcolor-obs {cmd_name}` needs Python 3.11 or newer and this is"
+                f" {sys.version_info[0]}.{sys.version_info[1]} ({sys.executable}). Install the"
+                " package into a newer Python; here only `ddcolor-obs comfyui` runs."
+            )
         module, attribute, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

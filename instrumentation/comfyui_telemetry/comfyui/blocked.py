@@ -34,7 +34,8 @@ def is_behind_blocker(
     if not any(isinstance(item, blocker) for column in columns for item in column):
         return False
     if _takes_lists(str(node.get("class_type"))):
-        return True
+        # Versions before 0.3.11, which have no module of that name, ran it with the blockers.
+        return "comfyui_version" in sys.modules
     return all(
         any(isinstance(column[min(call, len(column) - 1)], blocker) for column in columns)
         for call in range(max(map(len, columns)))

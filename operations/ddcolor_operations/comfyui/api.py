@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +97,7 @@ class ComfyApi:
                 max_msg_size=_LARGEST,
                 timeout=aiohttp.ClientWSTimeout(ws_close=2),
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise ApiError(_reason(error)) from error
 
     async def _get(self, path: str) -> Mapping[str, Any]:
@@ -105,7 +106,7 @@ class ComfyApi:
                 if answer.status != 200:
                     raise ApiError(f"GET {path.partition('?')[0]} answers {answer.status}")
                 body = await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise ApiError(_reason(error)) from error
         if not isinstance(body, Mapping):
             raise ApiError(f"GET {path.partition('?')[0]} answers no object: is it a ComfyUI?")
@@ -132,6 +133,6 @@ def _items(items: Any) -> tuple[Queued, ...]:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, asyncio.TimeoutError):
         return "no answer in time"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

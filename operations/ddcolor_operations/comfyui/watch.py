@@ -68,9 +68,15 @@ class Watcher:
 
     async def run(self) -> None:
         """Look and listen side by side; both go on whatever ComfyUI does."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._look_forever())
-            tasks.create_task(self._listen_forever())
+        tasks = [
+            asyncio.ensure_future(work) for work in (self._look_forever(), self._listen_forever())
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look_forever(self) -> None:
         while True:
@@ -84,7 +90,7 @@ class Watcher:
                     event_name=semconv.EVENT_TELEMETRY_DEGRADED,
                     exc_info=error,
                 )
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._news.wait(), self._pace.interval)
             self._news.clear()
 
@@ -142,16 +148,11 @@ class Watcher:
         """Return how many prompts a new connection says are left; None if it says nothing."""
         websocket = await self._api.websocket()
         try:
-            async with asyncio.timeout(_STATUS_S):
-                async for message in websocket:
-                    kind, data = _read(message)
-                    if kind == "status":
-                        return _remaining(data)
-        except TimeoutError:
+            return await asyncio.wait_for(_first_status(websocket), _STATUS_S)
+        except asyncio.TimeoutError:
             return None
         finally:
             await websocket.close()
-        return None
 
     def _check_websocket(self) -> None:
         """Drop a connection that did not tell of a change of the queue: it has stalled."""
@@ -228,6 +229,15 @@ async def watch(telemetry: Telemetry, url: str, client_id: str, pace: Pace) -> N
     """Watch the ComfyUI at ``url`` until this task is cancelled."""
     async with aiohttp.ClientSession() as session:
         await Watcher(telemetry, ComfyApi(session, url, client_id), pace).run()
+
+
+async def _first_status(websocket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """Return how many prompts the first message of status says are left."""
+    async for message in websocket:
+        kind, data = _read(message)
+        if kind == "status":
+            return _remaining(data)
+    return None
 
 
 def _read(message: aiohttp.WSMessage) -> tuple[str, Mapping[str, Any]]:

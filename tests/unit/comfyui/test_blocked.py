@@ -21,6 +21,7 @@ def _comfyui(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = types.SimpleNamespace(NODE_CLASS_MAPPINGS={"Listed": listed, "Plain": object})
     monkeypatch.setitem(sys.modules, "execution", module)
     monkeypatch.setitem(sys.modules, "nodes", nodes)
+    monkeypatch.setitem(sys.modules, "comfyui_version", types.SimpleNamespace())
 
 
 def _asked(columns: dict[str, Any], class_type: str = "Plain", **inputs: Any) -> bool:
@@ -55,10 +56,14 @@ def test_a_node_is_skipped_if_none_of_its_calls_can_run(
     assert _asked(columns) is blocked
 
 
-def test_a_node_that_takes_lists_is_called_once_or_not_at_all() -> None:
-    """One blocker among the items is enough."""
+def test_a_node_that_takes_lists_is_called_once_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One blocker among the items is enough; early versions called it all the same."""
     assert _asked({"1": [5, B]}, "Listed")
     assert not _asked({"1": [5, 5]}, "Listed")
+    monkeypatch.delitem(sys.modules, "comfyui_version")
+    assert not _asked({"1": [5, B]}, "Listed")
 
 
 @pytest.mark.parametrize(
