@@ -246,6 +246,10 @@ class Reader:
             return text
         return text + say("path_late", span=duration(silent.late_s))
 
+    def silent_notifier(self, seconds: float) -> str:
+        """Return what the watchdog says of a notifier that has not answered for so long."""
+        return self.wording.say("notifier_silent", span=self.wording.duration(seconds))
+
     def time(self, moment: datetime) -> str:
         """Return a time in the reader's zone, with the zone's offset."""
         try:
@@ -274,6 +278,10 @@ class Reader:
         return str(getattr(kind.title, self.wording.language))
 
     def _action(self, alert: Alert) -> Trusted:
+        # What watches the alerting itself knows better where to look than the kind does.
+        own = self.wording.texts.get(f"action_{alert.rule}")
+        if own is not None:
+            return Trusted(own)
         kind = CATALOGUE.get(alert.kind)
         if kind is None:
             return Trusted(self.wording.say("other_action"))
