@@ -97,15 +97,16 @@ class Sender:
         """Post an alert; say whether it is done with, taken or refused."""
         status, answer = await self._post(session, "/alerts", alert)
         names = {semconv.ALERT_ID: alert["alert_id"], semconv.ALERT_RULE: alert["rule"]}
-        if status == HTTPStatus.ACCEPTED:
+        # An HTTP status alone could come from anything that listens on the port.
+        if status == HTTPStatus.ACCEPTED and "status" in answer:
             self._log.info(
-                f"Alert {alert['alert_id']} of rule {alert['rule']}: {answer.get('status')}",
+                f"Alert {alert['alert_id']} of rule {alert['rule']}: {answer['status']}",
                 event_name=semconv.EVENT_ALERT_RAISED,
                 **names,
             )
-        elif status in _REFUSALS:
+        elif status in _REFUSALS and "error" in answer:
             self._log.error(
-                f"The notifier refused an alert of rule {alert['rule']}: {answer.get('error')}",
+                f"The notifier refused an alert of rule {alert['rule']}: {answer['error']}",
                 event_name=semconv.EVENT_ALERT_REFUSED,
                 **names,
             )
@@ -119,12 +120,13 @@ class Sender:
         """Return status and answer; status 0 and nothing when there is no answer."""
         try:
             async with session.post(self._url + path, json=body, allow_redirects=False) as reply:
-                answer = await reply.json()
+                data = await reply.json()
+                answer = data if isinstance(data, dict) else {}
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             self._say_away(type(error).__name__)
             return 0, {}
-        if status == HTTPStatus.ACCEPTED or status in _REFUSALS:
+        if answer and (status == HTTPStatus.ACCEPTED or status in _REFUSALS):
             if self._away:
                 self._away = False
                 self._log.info("The notifier takes alerts again")
