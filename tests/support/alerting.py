@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ddcolor_operations.layout import project_root
@@ -20,6 +20,14 @@ from ddcolor_operations.stack.launch import LaunchSpec
 from ddcolor_operations.toolchain import elastalert
 
 from .elastic import Process, eventually, free_ports
+
+
+class HasUrl(Protocol):
+    """Whatever takes alerts at an address: the stand-in below, or a notifier's process."""
+
+    @property
+    def url(self) -> str:
+        """Return the address."""
 
 
 class AlertSink:
@@ -82,7 +90,7 @@ class Alerting:
     """ElastAlert2 as the stack runs it, which can be stopped, killed and started again."""
 
     def __init__(
-        self, elasticsearch_url: str, sink: AlertSink, folder: Path, rules: Path | None = None
+        self, elasticsearch_url: str, sink: HasUrl, folder: Path, rules: Path | None = None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         home = project_root() / "elastalert_rules"
