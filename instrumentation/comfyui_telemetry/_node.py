@@ -181,7 +181,6 @@ class NodeRecord:
         span = self._kit.tracer.start_span(
             f"node {self.class_type}",
             context=parent,
-            attributes=self._scope,
             start_time=now,
             record_exception=False,
             set_status_on_exception=False,
@@ -248,7 +247,8 @@ class NodeRecord:
             )
         # Only the log record carries the stack: a span with one is cut by many back ends.
         stack = attributes.pop(semconv.ERROR_STACK_TRACE, None)
-        self._span.set_attributes(attributes)
+        # All at once: the SDK's price is by the call.
+        self._span.set_attributes({**self._scope, **attributes})
         self._span.end(now)
         if stack is not None:
             attributes[semconv.ERROR_STACK_TRACE] = stack

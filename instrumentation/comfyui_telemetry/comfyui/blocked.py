@@ -7,7 +7,7 @@ success. That shows only in the outputs of the nodes before it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ._running import is_link
@@ -23,15 +23,17 @@ def is_behind_blocker(
     """
     blocker = getattr(sys.modules.get("execution"), "ExecutionBlocker", None)
     inputs = node.get("inputs")
-    if not isinstance(blocker, type) or not isinstance(inputs, Mapping):
+    if blocker is None or not isinstance(inputs, dict):
         return False
-    columns = [
-        column
-        for value in inputs.values()
-        if is_link(value)
-        and (column := _output(node_id, str(value[0]), value[1], caches, execution_list))
-    ]
-    if not any(isinstance(item, blocker) for column in columns for item in column):
+    columns = []
+    blocked = False
+    for value in inputs.values():
+        if is_link(value) and isinstance(value[0], str):
+            column = _output(node_id, value[0], value[1], caches, execution_list)
+            if column:
+                columns.append(column)
+                blocked = blocked or any(isinstance(item, blocker) for item in column)
+    if not blocked:
         return False
     if _takes_lists(str(node.get("class_type"))):
         # Versions before 0.3.11, which have no module of that name, ran it with the blockers.
@@ -42,21 +44,19 @@ def is_behind_blocker(
     )
 
 
-def _output(
-    node_id: str, source: str, slot: Any, caches: Any, execution_list: Any
-) -> Sequence[Any]:
+def _output(node_id: str, source: str, slot: Any, caches: Any, execution_list: Any) -> Any:
     """Return what a node gave at one of its outputs: a list of values, empty if not known."""
     links = getattr(execution_list, "execution_cache", None)
-    if isinstance(links, Mapping):
+    if isinstance(links, dict):
         # Since 2025-12 a list of the prompt's own holds what a node needs; the cache may be empty.
         entry = links.get(node_id, {}).get(source)
     else:
         entry = caches.outputs.get(source)
     outputs = getattr(entry, "outputs", entry)
-    if not isinstance(outputs, Sequence) or not isinstance(slot, int) or slot >= len(outputs):
+    if not isinstance(outputs, (list, tuple)) or type(slot) is not int or slot >= len(outputs):
         return ()
     found = outputs[slot]
-    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    return found if isinstance(found, (list, tuple)) else ()
 
 
 def _takes_lists(class_type: str) -> bool:
