@@ -19,6 +19,7 @@ _COMMANDS = {
     "compose": ("ddcolor_operations.compose.cli", "compose", "Prepare the container stack."),
     "dashboards": ("ddcolor_operations.dashboards.cli", "dashboards", "Check, import dashboards."),
     "comfyui": ("ddcolor_operations.comfyui.cli", "comfyui", "Observe a real ComfyUI."),
+    "data": ("ddcolor_operations.data.cli", "data", "Set up, check and keep the data."),
     "demo": ("ddcolor_operations.demo.cli", "demo", "Run the main job and every fault for real."),
     "doctor": ("ddcolor_operations.commands.doctor", "doctor", "Name what this machine lacks."),
     "down": ("ddcolor_operations.commands.stack", "down", "Stop the native stack."),

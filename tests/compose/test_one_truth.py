@@ -75,7 +75,7 @@ def test_collectors_get_every_variable_that_the_native_stack_sets() -> None:
             gateway_port=4,
         ),
         "gateway": gateway_environment(
-            otlp_grpc_port=1, health_port=2, elasticsearch_url="http://e"
+            otlp_http_port=1, health_port=2, elasticsearch_url="http://e", agent_port=3
         )
         | {"ELASTICSEARCH_API_KEY_FILE": ""},
     }

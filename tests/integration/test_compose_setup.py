@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from elasticsearch import ApiError, Elasticsearch
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
@@ -166,7 +166,7 @@ def test_the_operator_reads_and_cannot_write(stack: Stack) -> None:
     """A person sees the documents; changing one is refused."""
     password = stack.secret("operator_password")
     with stack.connect(username=OPERATOR_USER, password=password) as client:
-        client.search(index="logs-ddcolor.otel-*", allow_no_indices=True)
+        client.search(index="logs-ddcolor.*", allow_no_indices=True)
         with pytest.raises(ApiError, match="security_exception"):
             client.index(index=LOG_STREAM, document={"@timestamp": 0}, op_type="create")
 
@@ -201,11 +201,14 @@ def test_the_gateway_writes_with_its_key_and_can_do_nothing_else(
     stack: Stack, tmp_path: Path
 ) -> None:
     """The gateway with the overlays delivers a span; the key reads and deletes nothing."""
-    grpc, health = free_ports(2)
+    http, health, agent = free_ports(3)
     name = f"through the gateway {secrets.token_hex(8)}"
     configs = project_root() / "collector"
     environment = gateway_environment(
-        otlp_grpc_port=grpc, health_port=health, elasticsearch_url=stack.elasticsearch.url
+        otlp_http_port=http,
+        health_port=health,
+        elasticsearch_url=stack.elasticsearch.url,
+        agent_port=agent,
     ) | {
         "ELASTICSEARCH_API_KEY_FILE": str(stack.key_file("gateway")),
         "ELASTICSEARCH_CA": str(stack.authority),
@@ -222,7 +225,7 @@ def test_the_gateway_writes_with_its_key_and_can_do_nothing_else(
     )
     gateway.start()
     try:
-        _send_span(f"127.0.0.1:{grpc}", name)
+        _send_span(f"http://127.0.0.1:{http}/v1/traces", name)
     finally:
         gateway.stop()
     stack.client.indices.refresh(index=SPAN_STREAM)
@@ -260,8 +263,8 @@ def test_elastalert_runs_every_rule_with_its_key(
 
 
 def _send_span(endpoint: str, name: str) -> None:
-    """Send one span by OTLP/gRPC, as an agent does, until it is taken."""
-    exporter = OTLPSpanExporter(endpoint=endpoint, insecure=True, timeout=30)
+    """Send one span by OTLP/HTTP, as an agent does, until it is taken."""
+    exporter = OTLPSpanExporter(endpoint=endpoint, timeout=30)
     spans = InMemorySpanExporter()
     provider = TracerProvider(resource=Resource({"data_stream.dataset": "ddcolor"}))
     provider.add_span_processor(SimpleSpanProcessor(spans))

@@ -146,9 +146,10 @@ class Pipeline:
                 binaries.gateway,
                 configs / "gateway.yaml",
                 gateway_environment(
-                    otlp_grpc_port=gateway,
+                    otlp_http_port=gateway,
                     health_port=gateway_health,
                     elasticsearch_url=self.url,
+                    agent_port=otlp,
                 ),
             ),
             folder / "gateway.out",

@@ -53,16 +53,25 @@ def agent_environment(
         "DDCOLOR_AGENT_OTLP_GRPC": f"{host}:{otlp_grpc_port}",
         "DDCOLOR_AGENT_OTLP_HTTP": f"{host}:{otlp_http_port}",
         "DDCOLOR_AGENT_HEALTH": f"{host}:{health_port}",
-        "DDCOLOR_GATEWAY_OTLP_GRPC": f"{host}:{gateway_port}",
+        "DDCOLOR_GATEWAY_URL": f"http://{host}:{gateway_port}",
     }
 
 
 def gateway_environment(
-    *, otlp_grpc_port: int, health_port: int, elasticsearch_url: str, host: str = "127.0.0.1"
+    *,
+    otlp_http_port: int,
+    health_port: int,
+    elasticsearch_url: str,
+    agent_port: int,
+    host: str = "127.0.0.1",
 ) -> dict[str, str]:
-    """Return the environment that gateway.yaml needs, all on ``host``."""
+    """Return the environment that gateway.yaml needs, all on ``host``.
+
+    ``agent_port`` is the OTLP/HTTP port of the agent that takes the gateway's own telemetry.
+    """
     return {
-        "DDCOLOR_GATEWAY_OTLP_GRPC": f"{host}:{otlp_grpc_port}",
+        "DDCOLOR_GATEWAY_OTLP_HTTP": f"{host}:{otlp_http_port}",
+        "DDCOLOR_TELEMETRY_URL": f"http://{host}:{agent_port}",
         "DDCOLOR_GATEWAY_HEALTH": f"{host}:{health_port}",
         "ELASTICSEARCH_URL": elasticsearch_url,
     }

@@ -1,14 +1,11 @@
-"""Install the pipelines and templates of ``collector/elasticsearch`` before any data comes.
+"""Install what ``collector/elasticsearch`` holds, before any data comes and after each change.
 
-The gateway only logs a document that Elasticsearch refuses, and Elasticsearch refuses data for
-which it has no template: so this runs before the collectors start.
+The collectors' data waits in the agent's queue until the templates are there. Data streams that are
+there already go on in a new index when their template has changed: only that has the new mapping.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,35 +14,28 @@ from typing import Any
 from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 
-log = logging.getLogger(__name__)
+from ddcolor_operations.elastic.requests import has, reason, request
+from ddcolor_operations.elastic.resources import HASH, Resource, Resources, SetupError, load
+from ddcolor_operations.elastic.streams import Stream, enabled_patterns, read_streams
+
+__all__ = ["Installed", "SetupError", "install", "readiness_problem", "wait_ready"]
 
 _READY_POLL_S = 0.2
-_HASH = "sha256"
-# Folder of the JSON files -> REST resource. A template may only name what is there already.
-_RESOURCES = {
-    "ingest_pipelines": "_ingest/pipeline",
-    "component_templates": "_component_template",
-    "index_templates": "_index_template",
-}
-
-
-class SetupError(Exception):
-    """Elasticsearch does not come up, or does not take or keep one of our resources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """Names of what is in place; ``changed`` are those that were not before the call.
+    """What a call has done: each tuple has names, and is empty if all was in place.
 
-    ``retention`` says whether this Elasticsearch deletes data that is older than the templates'
-    ``data_retention``.
+    ``changed`` are resources that were put, ``rolled_over`` data streams that go on in a new index,
+    ``switched_on`` those whose failure store was off. ``lifecycle_management`` says whether this
+    Elasticsearch deletes old data by itself; where not, `ddcolor-obs data keep` has to run.
     """
 
-    ingest_pipelines: tuple[str, ...]
-    component_templates: tuple[str, ...]
-    index_templates: tuple[str, ...]
     changed: tuple[str, ...]
-    retention: bool
+    rolled_over: tuple[str, ...]
+    switched_on: tuple[str, ...]
+    lifecycle_management: bool
 
 
 def wait_ready(client: Elasticsearch, timeout_s: float = 180.0) -> float:
@@ -77,77 +67,93 @@ def readiness_problem(client: Elasticsearch) -> str | None:
 
 
 def install(client: Elasticsearch, folder: Path) -> Installed:
-    """Install every JSON file of ``folder`` under its file's name, then read all of them back.
+    """Install every JSON file of ``folder`` under its file's name, and see that it has effect.
 
     Can be repeated: what is there unchanged is left alone. Raises SetupError that names the
     resource and Elasticsearch's reason.
     """
-    names: dict[str, tuple[str, ...]] = {}
-    changed: list[str] = []
-    for kind, resource in _RESOURCES.items():
-        bodies = _read_bodies(folder / kind)
-        names[kind] = tuple(bodies)
-        for name, body in bodies.items():
-            path = f"/{resource}/{name}"
-            if _installed_hash(client, path) == body["_meta"][_HASH]:
-                continue
-            _put(client, path, body)
-            if _installed_hash(client, path) != body["_meta"][_HASH]:
-                raise SetupError(f"{path} was accepted by Elasticsearch but is not there.")
-            changed.append(name)
-    for template in names["index_templates"]:
-        _check_effect(client, template, folder)
-    retention = _has_retention(client)
-    if not retention:
-        log.warning(
-            "This Elasticsearch has no data stream lifecycle: logs, traces and metrics are kept"
-            " until somebody deletes them."
-        )
-    return Installed(**names, changed=tuple(changed), retention=retention)
+    resources, managed = read_resources(client, folder)
+    changed = []
+    for resource in resources.install:
+        if installed_hash(client, resource) == resource.digest:
+            continue
+        request(client, "PUT", resource.path, resource.body)
+        if installed_hash(client, resource) != resource.digest:
+            raise SetupError(f"{resource.path} was accepted by Elasticsearch but is not there.")
+        changed.append(resource.name)
+    for template in resources.templates:
+        problem = shadowed(client, f"{template.prefix}default", template.digest)
+        if problem:
+            raise SetupError(problem)
+    streams = read_streams(client, resources)
+    outdated = [stream for stream in streams if is_outdated(stream)]
+    for stream in outdated:
+        request(client, "POST", f"/{stream.name}/_rollover", {})
+    without = [stream for stream in streams if lacks_failure_store(stream)]
+    for stream in without:
+        _switch_failure_store_on(client, stream.name)
+    return Installed(
+        tuple(changed),
+        tuple(stream.name for stream in outdated),
+        tuple(stream.name for stream in without),
+        managed,
+    )
 
 
-def _read_bodies(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return name -> body, with a hash of the file in ``_meta`` by which it is recognised."""
-    bodies: dict[str, dict[str, Any]] = {}
-    for file in sorted(folder.glob("*.json")):
-        content = file.read_bytes()
-        try:
-            body: dict[str, Any] = json.loads(content)
-        except ValueError as error:
-            raise SetupError(f"{file} is not JSON: {error}") from error
-        digest = hashlib.sha256(content).hexdigest()
-        body["_meta"] = {**body.get("_meta", {}), _HASH: digest}
-        bodies[file.stem] = body
-    if not bodies:
-        raise SetupError(f"{folder} holds no JSON file. Set DDCOLOR_OBS_HOME to a whole checkout.")
-    return bodies
+def read_resources(client: Elasticsearch, folder: Path) -> tuple[Resources, bool]:
+    """Return what belongs on this server, and whether it has lifecycle management (ILM)."""
+    managed = has(client, "/_ilm/status")
+    return load(folder, lifecycle_management=managed), managed
 
 
-def _put(client: Elasticsearch, path: str, body: dict[str, Any]) -> None:
-    try:
-        client.perform_request(
-            "PUT",
-            path,
-            headers={"accept": "application/json", "content-type": "application/json"},
-            body=body,
-        )
-    except (ApiError, TransportError) as error:
-        raise SetupError(f"Elasticsearch does not take {path}: {_reason(error)}") from error
+def is_outdated(stream: Stream) -> bool:
+    """Say whether the index that is written to was made of other templates than today's."""
+    return stream.indices[-1].made_of != stream.template.digest
 
 
-def _installed_hash(client: Elasticsearch, path: str) -> str | None:
+def lacks_failure_store(stream: Stream) -> bool:
+    """Say whether documents that the stream refuses would be gone."""
+    return stream.template.failure_store and not stream.failure_store
+
+
+def installed_hash(client: Elasticsearch, resource: Resource) -> str | None:
     """Return the hash of the file that the resource was last installed from, None if it is new."""
     try:
-        answer = client.perform_request("GET", path, headers={"accept": "application/json"}).body
+        headers = {"accept": "application/json"}
+        answer = client.perform_request("GET", resource.path, headers=headers).body
     except ApiError as error:
         if error.status_code == 404:
             return None
-        raise SetupError(f"{path} cannot be read: {_reason(error)}") from error
+        raise SetupError(f"{resource.path} cannot be read: {reason(error)}") from error
     except TransportError as error:
-        raise SetupError(f"{path} cannot be read: {_reason(error)}") from error
+        raise SetupError(f"{resource.path} cannot be read: {reason(error)}") from error
     meta = _find_meta(answer)
-    found = meta.get(_HASH) if meta else None
+    found = meta.get(HASH) if meta else None
     return found if isinstance(found, str) else None
+
+
+def shadowed(client: Elasticsearch, stream: str, digest: str) -> str | None:
+    """Say why a new data stream would not be made of our templates, None if it would be."""
+    answer = request(client, "POST", f"/_index_template/_simulate_index/{stream}")
+    meta = answer["template"].get("mappings", {}).get("_meta", {})
+    if digest in meta.values():
+        return None
+    return (
+        f"{stream} would not get our mapping: another index template with a higher priority matches"
+        " it. Delete it or lower its priority."
+    )
+
+
+def _switch_failure_store_on(client: Elasticsearch, stream: str) -> None:
+    """Switch it on for a data stream that is older than the template's option."""
+    path = f"/_data_stream/{stream}/_options"
+    if has(client, path):
+        request(client, "PUT", path, {"failure_store": {"enabled": True}})
+        return
+    # The trimmed build has no such resource; the cluster's setting does the same.
+    patterns = sorted({*enabled_patterns(client), stream})
+    setting = {"data_streams.failure_store.enabled": patterns}
+    request(client, "PUT", "/_cluster/settings", {"persistent": setting})
 
 
 def _find_meta(answer: Any) -> dict[str, Any] | None:
@@ -162,42 +168,3 @@ def _find_meta(answer: Any) -> dict[str, Any] | None:
             if found is not None:
                 return found
     return None
-
-
-def _check_effect(client: Elasticsearch, template: str, folder: Path) -> None:
-    """Check that a new data stream would really get our pipeline, whatever else is installed."""
-    body = json.loads((folder / "index_templates" / f"{template}.json").read_bytes())
-    stream = body["index_patterns"][0].replace("*", "default")
-    try:
-        answer = client.indices.simulate_index_template(name=stream).body
-    except (ApiError, TransportError) as error:
-        raise SetupError(f"{template} has no effect: {_reason(error)}") from error
-    pipeline = answer["template"]["settings"]["index"].get("default_pipeline", "none")
-    if not pipeline.startswith("ddcolor-"):
-        raise SetupError(
-            f"{stream} would use the pipeline {pipeline!r}: another index template with a higher"
-            f" priority than that of {template} matches it. Delete it or lower its priority."
-        )
-
-
-def _has_retention(client: Elasticsearch) -> bool:
-    """Say whether this Elasticsearch has the data stream lifecycle (a trimmed one does not)."""
-    try:
-        client.indices.get_data_lifecycle(name="logs-ddcolor.otel-*")
-    except ApiError as error:
-        # 404 with an error object: the lifecycle is there, only no data stream is yet.
-        return error.status_code == 404
-    except TransportError as error:
-        raise SetupError(f"The lifecycle cannot be read: {_reason(error)}") from error
-    return True
-
-
-def _reason(error: ApiError | TransportError) -> str:
-    """Return the innermost reason that Elasticsearch gives."""
-    body: Any = error.body if isinstance(error, ApiError) else None
-    cause = body.get("error") if isinstance(body, dict) else None
-    reason = str(error)
-    while isinstance(cause, dict):
-        reason = str(cause.get("reason") or reason)
-        cause = cause.get("caused_by")
-    return reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from comfyui_telemetry import semconv
+from ddcolor_operations.data import attributes
+from ddcolor_operations.elastic.resources import load
 
 FOLDER = Path(__file__).parents[3] / "collector"
 AGENT: dict[str, Any] = yaml.safe_load((FOLDER / "agent.yaml").read_text())
@@ -27,7 +30,7 @@ def test_no_component_holds_acknowledged_data_in_memory(config: dict[str, Any]) 
 
 def test_agent_queue_survives_a_crash_and_waits_for_ever() -> None:
     """The queue is on disk with fsync, blocks when it is full, and retries have no end."""
-    exporter = AGENT["exporters"]["otlp_grpc"]
+    exporter = AGENT["exporters"]["otlp_http"]
     queue = exporter["sending_queue"]
     assert AGENT["extensions"][queue["storage"]]["fsync"] is True
     assert queue["block_on_overflow"] is True
@@ -40,13 +43,46 @@ def test_agent_queue_survives_a_crash_and_waits_for_ever() -> None:
 
 
 def test_gateway_answers_only_after_elasticsearch() -> None:
-    """It is synchronous, with no queue of its own, and takes larger messages than agents send."""
+    """It is synchronous and has no queue of its own."""
     exporter = GATEWAY["exporters"]["elasticsearch"]
     assert exporter["batcher"] == {"enabled": False}
     assert exporter["sending_queue"] == {"enabled": False}
     assert exporter["mapping"] == {"mode": "otel"}
-    limit = GATEWAY["receivers"]["otlp"]["protocols"]["grpc"]["max_recv_msg_size_mib"] << 20
-    assert AGENT["exporters"]["otlp_grpc"]["sending_queue"]["batch"]["max_size"] < limit
+
+
+def test_nothing_is_too_large_for_the_next_on_the_way() -> None:
+    """What a receiver lets in, the agent can send as one item; what it sends, the gateway takes."""
+    protocols = AGENT["receivers"]["otlp"]["protocols"]
+    taken = max(
+        protocols["grpc"]["max_recv_msg_size_mib"] << 20,
+        protocols["http"]["max_request_body_size"],
+    )
+    sent = AGENT["exporters"]["otlp_http"]["sending_queue"]["batch"]["max_size"]
+    limit = GATEWAY["receivers"]["otlp"]["protocols"]["http"]["max_request_body_size"]
+    assert taken < sent < limit
+
+
+def test_gateway_waits_where_the_document_is_not_to_blame() -> None:
+    """A wrong key, a missing right and a missing template are retried; a bad document is not."""
+    retried = GATEWAY["exporters"]["elasticsearch"]["retry"]["retry_on_status"]
+    assert {401, 403, 404, 429, 503} <= set(retried)
+    assert not {400, 409, 413} & set(retried)
+
+
+@pytest.mark.parametrize("kind", ["logs", "traces", "metrics"])
+def test_no_document_chooses_its_data_stream(kind: str) -> None:
+    """The gateway writes each kind to one data stream, for which there is a template."""
+    exporter = GATEWAY["exporters"]["elasticsearch"]
+    assert exporter[f"{kind}_dynamic_index"] == {"enabled": False}
+    name = exporter[f"{kind}_index"].removesuffix("-default")
+    assert (FOLDER / "elasticsearch/index_templates" / f"{name}.json").exists()
+
+
+def test_every_refusal_is_told() -> None:
+    """The gateway leaves none of its error messages out and waits until each is on its way."""
+    logs = GATEWAY["service"]["telemetry"]["logs"]
+    assert logs["sampling"] == {"enabled": False}
+    assert [set(processor) for processor in logs["processors"]] == [{"simple"}]
 
 
 @pytest.mark.parametrize("signal", ["logs", "traces", "metrics"])
@@ -70,8 +106,9 @@ def test_no_port_or_folder_is_fixed(config: dict[str, Any]) -> None:
 
     for key, value in values(config):
         if key in {"endpoint", "endpoints", "directory", "include", "exclude"}:
-            assert value.startswith("${env:"), f"{key}: {value}"
-    assert config["service"]["telemetry"]["metrics"]["level"] == "none"
+            assert value.removeprefix("http://").startswith("${env:"), f"{key}: {value}"
+    for reader in config["service"]["telemetry"]["metrics"]["readers"]:
+        assert set(reader) == {"periodic"}  # no port of its own
 
 
 PATTERNS = [re.compile(pattern) for pattern in AGENT["processors"]["redaction"]["blocked_values"]]
@@ -148,26 +185,36 @@ def field_types(node: Any) -> set[str]:
 def test_templates_use_types_of_every_elasticsearch() -> None:
     """No type of a licensed or optional module: the templates install on a trimmed build, too."""
     assert field_types(list(components().values())) <= {
-        *("alias", "byte", "date", "date_nanos", "double", "flattened", "keyword", "long"),
+        *(
+            "alias",
+            "boolean",
+            "byte",
+            "date",
+            "date_nanos",
+            "double",
+            "flattened",
+            "keyword",
+            "long",
+        ),
         *("object", "passthrough", "text"),
     }
 
 
 def test_mapped_attributes_are_declared_with_the_same_type() -> None:
     """A name in the templates is one of the semantic conventions, mapped as it is written."""
-    wanted = {"string": {"keyword", "text"}, "int": {"long"}, "double": {"double"}}
+    wanted = {
+        "string": {"keyword", "text"},
+        "string[]": {"keyword"},
+        "int": {"long"},
+        "double": {"double"},
+        "boolean": {"boolean"},
+    }
     for component in components().values():
         properties = component["template"].get("mappings", {}).get("properties", {})
         attributes = properties.get("attributes", {}).get("properties", {})
         resource = properties.get("resource", {}).get("properties", {}).get("attributes", {})
         for name, mapping in {**attributes, **resource.get("properties", {})}.items():
             assert mapping["type"] in wanted[semconv.ATTRIBUTES[name].type], name
-
-
-def test_doubles_cannot_be_mapped_as_integers() -> None:
-    """A double whose first value is whole must not fix its field as long for ever."""
-    doubles = {name for name, each in semconv.ATTRIBUTES.items() if each.type == "double"}
-    assert {name for name in doubles if not name.endswith("_s")} == set()
 
 
 def test_strings_longer_than_lucene_takes_are_not_refused() -> None:
@@ -188,14 +235,20 @@ def test_strings_longer_than_lucene_takes_are_not_refused() -> None:
 def test_index_templates_use_what_is_there() -> None:
     """Every component and pipeline that is named exists, and every component is used."""
     known = components()
+    policies = {file.stem for file in (FOLDER / "elasticsearch/lifecycle_policies").glob("*.json")}
     used: set[str] = set()
     for file in (FOLDER / "elasticsearch/index_templates").glob("*.json"):
         template = json.loads(file.read_text())
         used |= set(template["composed_of"])
         assert template["priority"] > 500
         (pattern,) = template["index_patterns"]
-        assert re.fullmatch(r"(logs|traces|metrics)-ddcolor\.otel-\*", pattern)
-    assert used == set(known)
+        assert pattern == f"{file.stem}-*"
+        assert re.fullmatch(r"(logs|traces|metrics)-ddcolor\.[a-z_]+-\*", pattern)
+        kept = set(template["ignore_missing_component_templates"])
+        assert kept < set(template["composed_of"])
+        assert kept < policies
+        assert len(kept) == 1
+    assert used - policies == set(known)
     pipelines = {file.stem for file in (FOLDER / "elasticsearch/ingest_pipelines").glob("*.json")}
     for component in known.values():
         index = component["template"].get("settings", {}).get("index", {})
@@ -229,5 +282,49 @@ def test_config_uses_every_component_that_is_built_in(name: str, config: dict[st
         for entry in manifest[kind]:
             module = entry["gomod"].split()[0].rsplit("/", 1)[1]
             built.add(module.removesuffix("extension").removesuffix(kind.removesuffix("s")))
-    built = {"otlpgrpc" if each == "otlp" and name == "agent" else each for each in built}
-    assert used - {"otlp"} == built - {"otlp"}
+    assert used == built
+
+
+def test_attributes_are_mapped_from_the_conventions() -> None:
+    """The generated component template is what the semantic conventions say today."""
+    file = FOLDER / "elasticsearch/component_templates/ddcolor-attributes.json"
+    assert file.read_text() == attributes.text()
+
+
+@pytest.mark.parametrize(
+    ("template", "days"),
+    [
+        ("logs-ddcolor.otel", 30),
+        ("logs-ddcolor.dead_letter", 30),
+        ("logs-ddcolor.alerts", 90),
+        ("traces-ddcolor.otel", 14),
+        ("metrics-ddcolor.otel", 90),
+    ],
+)
+def test_each_kind_is_kept_for_its_time(template: str, days: int) -> None:
+    """A new index each day or 5 GB; it goes when its time is over."""
+    resources = load(FOLDER / "elasticsearch", lifecycle_management=False)
+    (found,) = [each for each in resources.templates if each.name == template]
+    assert found.policy.rollover == {"max_age": "1d", "max_primary_shard_size": "5gb"}
+    assert found.policy.keep == timedelta(days=days)
+
+
+def test_refused_documents_are_kept_for_every_stream_but_their_own() -> None:
+    """The failure store is on wherever the gateway's documents go."""
+    resources = load(FOLDER / "elasticsearch", lifecycle_management=False)
+    without = {each.name for each in resources.templates if not each.failure_store}
+    assert without == {"logs-ddcolor.dead_letter"}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "config"), [("agent.tls.yaml", AGENT), ("gateway.agents-tls.yaml", GATEWAY)]
+)
+def test_overlay_adds_to_what_is_there(overlay: str, config: dict[str, Any]) -> None:
+    """An overlay sets what encrypts and nothing else, on a component that the config has."""
+    node = yaml.safe_load((FOLDER / overlay).read_text())
+    while set(node) != {"tls"}:
+        ((key, node),) = node.items()
+        config = config[key]
+    assert "tls" not in config
+    assert set(node["tls"]) <= {"ca_file", "cert_file", "key_file", "client_ca_file"}
+    assert all(value.startswith("${env:") for value in node["tls"].values())

@@ -82,7 +82,9 @@ def test_environment_holds_every_variable_that_the_config_names() -> None:
         health_port=3,
         gateway_port=4,
     )
-    gateway = gateway_environment(otlp_grpc_port=4, health_port=5, elasticsearch_url="http://es")
+    gateway = gateway_environment(
+        otlp_http_port=4, health_port=5, elasticsearch_url="http://es", agent_port=2
+    )
     for name, env in (("agent", agent), ("gateway", gateway)):
         text = (root / f"{name}.yaml").read_text()
         for variable, value in env.items():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,103 +12,69 @@ import pytest
 
 from ddcolor_operations.elastic import queries
 from ddcolor_operations.elastic.client import connect
+from ddcolor_operations.elastic.resources import load
 from ddcolor_operations.elastic.setup import (
     SetupError,
     install,
     readiness_problem,
     wait_ready,
 )
+from tests.support.elastic_memory import Memory, running_memory
 
-
-class Memory(ThreadingHTTPServer):
-    """Keeps what is put, answers it back in the shape of Elasticsearch, and can misbehave."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.stored: dict[str, Any] = {}
-        self.puts: list[str] = []
-        self.forgets = False
-        self.refusal: dict[str, Any] | None = None
-        self.health: tuple[int, dict[str, Any]] = (200, {"status": "yellow", "timed_out": False})
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """The few resources that the set-up uses."""
-
-    server: Memory
-
-    def do_PUT(self) -> None:
-        """Take a resource, unless told to refuse or forget it."""
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.puts.append(self.path)
-        if self.server.refusal:
-            return self._answer(400, {"error": self.server.refusal, "status": 400})
-        if not self.server.forgets:
-            self.server.stored[self.path] = body
-        return self._answer(200, {"acknowledged": True})
-
-    def do_GET(self) -> None:
-        """Give a resource in the shape that its kind has."""
-        name = self.path.rsplit("/", 1)[-1]
-        if self.path.startswith("/_cluster/health"):
-            return self._answer(*self.server.health)
-        if self.path.startswith("/_data_stream"):
-            return self._answer(200, {"data_streams": []})
-        body = self.server.stored.get(self.path)
-        if body is None:
-            return self._answer(404, {})
-        if self.path.startswith("/_ingest"):
-            return self._answer(200, {name: body})
-        kind = self.path.split("/")[1].removeprefix("_")
-        return self._answer(200, {f"{kind}s": [{"name": name, kind: body}]})
-
-    def do_POST(self) -> None:
-        """Simulate an index template: ours has effect."""
-        settings = {"index": {"default_pipeline": "ddcolor-arrival"}}
-        return self._answer(200, {"template": {"settings": settings}})
-
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("x-elastic-product", "Elasticsearch")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+STREAM = "logs-ddcolor.otel-default"
+BACKING = f".ds-{STREAM}-2026.11.24-000001"
 
 
 @pytest.fixture
 def memory() -> Iterator[Memory]:
     """Run a memory."""
-    server = Memory()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with running_memory() as server:
+        yield server
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One resource of each kind."""
+    """Make one resource of each kind."""
+    phases = {
+        "hot": {"actions": {"rollover": {"max_age": "1d"}}},
+        "delete": {"min_age": "30d"},
+    }
+    options = {"failure_store": {"enabled": True}}
     for kind, name, body in (
+        ("lifecycle_policies", "kept", {"policy": {"phases": phases}}),
         ("ingest_pipelines", "ddcolor-arrival", {"processors": []}),
-        ("component_templates", "ddcolor-common", {"template": {}, "_meta": {"a": 1}}),
-        ("index_templates", "logs-ddcolor", {"index_patterns": ["logs-ddcolor.otel-*"]}),
+        (
+            "component_templates",
+            "ddcolor-common",
+            {"template": {"data_stream_options": options}, "_meta": {"a": 1}},
+        ),
+        (
+            "index_templates",
+            "logs-ddcolor.otel",
+            {"index_patterns": ["logs-ddcolor.otel-*"], "composed_of": ["ddcolor-common", "kept"]},
+        ),
     ):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / f"{name}.json").write_text(json.dumps(body))
     return tmp_path
+
+
+def add_stream(memory: Memory, made_of: str | None, **options: Any) -> None:
+    """Give the memory one data stream whose index was made of some templates."""
+    memory.streams[STREAM] = {"indices": [{"index_name": BACKING}], "options": options}
+    memory.answers[f"/{STREAM}/_stats/store,docs"] = {}
+    memory.answers[f"/{STREAM}"] = {
+        BACKING: {
+            "settings": {"index": {"creation_date": "1795534193626"}},
+            "mappings": {"_meta": {"ddcolor_templates": made_of}},
+        }
+    }
+
+
+def digest(folder: Path) -> str:
+    """Return the hash of the folder's one index template and what it is made of."""
+    (template,) = load(folder, lifecycle_management=False).templates
+    return template.digest
 
 
 def test_resources_are_installed_in_order_and_once(memory: Memory, folder: Path) -> None:
@@ -118,15 +82,28 @@ def test_resources_are_installed_in_order_and_once(memory: Memory, folder: Path)
     with connect(memory.url) as client:
         installed = install(client, folder)
         again = install(client, folder)
-    assert memory.puts == [
+    assert memory.sent("PUT") == [
         "/_ingest/pipeline/ddcolor-arrival",
         "/_component_template/ddcolor-common",
-        "/_index_template/logs-ddcolor",
+        "/_index_template/logs-ddcolor.otel",
     ]
-    assert installed.changed == ("ddcolor-arrival", "ddcolor-common", "logs-ddcolor")
-    assert installed.retention is True
+    assert installed.changed == ("ddcolor-arrival", "ddcolor-common", "logs-ddcolor.otel")
+    assert installed.lifecycle_management is False
     assert again.changed == ()
     assert memory.stored["/_component_template/ddcolor-common"]["_meta"]["a"] == 1
+
+
+def test_lifecycles_are_installed_where_the_server_has_them(memory: Memory, folder: Path) -> None:
+    """With lifecycle management the policy comes first, with a component that names it."""
+    memory.missing.clear()
+    with connect(memory.url) as client:
+        installed = install(client, folder)
+        again = install(client, folder)
+    assert memory.sent("PUT")[0] == "/_ilm/policy/kept"
+    component = memory.stored["/_component_template/kept"]["template"]
+    assert component == {"settings": {"index": {"lifecycle": {"name": "kept"}}}}
+    assert installed.lifecycle_management is True
+    assert again.changed == ()
 
 
 def test_changed_file_is_put_again(memory: Memory, folder: Path) -> None:
@@ -135,6 +112,77 @@ def test_changed_file_is_put_again(memory: Memory, folder: Path) -> None:
         install(client, folder)
         (folder / "ingest_pipelines/ddcolor-arrival.json").write_text('{"processors": [{}]}')
         assert install(client, folder).changed == ("ddcolor-arrival",)
+
+
+def test_changed_component_changes_what_is_made_of_it(memory: Memory, folder: Path) -> None:
+    """The index template carries the hash of its parts into the mapping of new indices."""
+    with connect(memory.url) as client:
+        install(client, folder)
+        file = folder / "component_templates/ddcolor-common.json"
+        file.write_text(json.dumps({"template": {"settings": {}}}))
+        assert install(client, folder).changed == ("ddcolor-common", "logs-ddcolor.otel")
+    mappings = memory.stored["/_index_template/logs-ddcolor.otel"]["template"]["mappings"]
+    assert mappings["_meta"] == {"ddcolor_templates": digest(folder)}
+
+
+@pytest.mark.parametrize("made_of", ["earlier", None])
+def test_stream_of_earlier_templates_goes_on_in_a_new_index(
+    memory: Memory, folder: Path, made_of: str | None
+) -> None:
+    """Only a new index gets a new mapping: the data stream is rolled over."""
+    add_stream(memory, made_of, failure_store={"enabled": True})
+    with connect(memory.url) as client:
+        assert install(client, folder).rolled_over == (STREAM,)
+    assert memory.sent("POST")[-1] == f"/{STREAM}/_rollover"
+
+
+def test_stream_of_todays_templates_is_left_alone(memory: Memory, folder: Path) -> None:
+    """A set-up that finds all in place changes nothing."""
+    add_stream(memory, digest(folder), failure_store={"enabled": True})
+    memory.streams["somebody-elses"] = {"indices": [{"index_name": "x"}]}
+    with connect(memory.url) as client:
+        installed = install(client, folder)
+    assert (installed.rolled_over, installed.switched_on) == ((), ())
+    assert not [path for path in memory.sent("POST") if "_rollover" in path]
+
+
+def test_failure_store_of_an_older_stream_is_switched_on(memory: Memory, folder: Path) -> None:
+    """The option of a template is for new data streams; one that is there is switched itself."""
+    add_stream(memory, digest(folder))
+    with connect(memory.url) as client:
+        assert install(client, folder).switched_on == (STREAM,)
+    assert memory.stored[f"/_data_stream/{STREAM}/_options"] == {"failure_store": {"enabled": True}}
+
+
+def test_failure_store_is_switched_on_by_setting_where_options_are_missing(
+    memory: Memory, folder: Path
+) -> None:
+    """A build without the resource has the cluster's setting, whose other entries stay."""
+    add_stream(memory, digest(folder))
+    setting = "data_streams.failure_store.enabled"
+    memory.missing.add(f"/_data_stream/{STREAM}/_options")
+    memory.answers["/_cluster/settings"] = {"persistent": {setting: ["others-*"]}}
+    with connect(memory.url) as client:
+        assert install(client, folder).switched_on == (STREAM,)
+        put = memory.stored["/_cluster/settings"]["persistent"]
+        assert put == {setting: [STREAM, "others-*"]}
+        memory.answers["/_cluster/settings"] = {"persistent": put}
+        assert install(client, folder).switched_on == ()
+
+
+def test_foreign_template_that_outranks_ours_is_told(memory: Memory, folder: Path) -> None:
+    """A data stream that would get another mapping is an error, not a surprise."""
+    memory.answers[f"/_index_template/_simulate_index/{STREAM}"] = {"template": {"mappings": {}}}
+    with connect(memory.url) as client, pytest.raises(SetupError, match="higher priority"):
+        install(client, folder)
+
+
+def test_template_names_one_lifecycle(folder: Path) -> None:
+    """A template that would be kept for ever is refused before anything is sent."""
+    file = folder / "index_templates/logs-ddcolor.otel.json"
+    file.write_text(json.dumps({"index_patterns": ["a-*"], "composed_of": ["ddcolor-common"]}))
+    with pytest.raises(SetupError, match="names 0 lifecycles"):
+        load(folder, lifecycle_management=True)
 
 
 def test_resource_that_does_not_stay_is_an_error(memory: Memory, folder: Path) -> None:
@@ -167,7 +215,7 @@ def test_broken_or_missing_files_are_named(memory: Memory, folder: Path) -> None
         file.unlink()
         with pytest.raises(SetupError, match="holds no JSON file"):
             install(client, folder)
-    assert memory.puts == []
+    assert memory.sent("PUT") == []
 
 
 def test_cluster_that_is_not_ready_is_told(memory: Memory) -> None:
