@@ -82,6 +82,7 @@ class Telemetry:
                 losses=losses,
                 time_limit_s=settings.time_limit_s,
                 heartbeat_s=settings.heartbeat_s,
+                device_timing=settings.device_timing,
             ),
             self._queue,
         )
@@ -140,6 +141,7 @@ class Telemetry:
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Export what is queued; False if that took longer than ``timeout_s`` seconds."""
         deadline = time.monotonic() + timeout_s
+        self._watch.end_delayed()
         self._instruments.record_pending()
         done = self.tracer_provider.force_flush(int(timeout_s * 1000))
         left = max(1, int((deadline - time.monotonic()) * 1000))
@@ -156,6 +158,7 @@ class Telemetry:
             self._vitals.stop()
         if self._crash_file is not None:
             self._crash_file.close()
+        self._watch.end_delayed()
         self._instruments.record_pending()
         self._shut_exporters(timeout_s * 0.75)
         self._watch.stop(0.1)
@@ -308,6 +311,7 @@ def configure(
     log_level: str = "info",
     log_max_bytes: int = 50_000_000,
     log_backups: int = 5,
+    device_timing: bool = False,
     role: Role = "service",
 ) -> Telemetry:
     """Start telemetry for this process and return it.
@@ -316,6 +320,7 @@ def configure(
     ``log_backups`` renamed ones are kept. A node that runs ``time_limit_s`` is reported as slow,
     every ``heartbeat_s`` it is reported as running. ``service_heartbeat_s`` is the interval of the
     service's own heartbeat, 0 for none; it tells the queue, the process's memory and the GPUs.
+    With ``device_timing`` nodes also tell how long they kept the GPU, by CUDA events.
 
     ``role`` is ``service`` for a process that runs prompts, ``part`` for one that stands beside it
     and has no queue and no GPU, ``observer`` for one that speaks in the name of another process:
@@ -346,6 +351,7 @@ def configure(
             "log_level": log_level,
             "log_max_bytes": log_max_bytes,
             "log_backups": log_backups,
+            "device_timing": device_timing,
             "role": role,
         },
         losses,

@@ -31,6 +31,7 @@ class Kit:
     losses: Losses
     time_limit_s: float
     heartbeat_s: float
+    device_timing: bool
 
 
 def kind_of(name: str, losses: Losses) -> ErrorKind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -12,6 +12,7 @@ from opentelemetry.trace import StatusCode
 
 from . import semconv
 from ._classify import classify, is_interrupt
+from ._device import DeviceTime, mark
 from ._errors import describe
 from ._kit import Kit, kind_of
 from ._losses import Losses, guarded
@@ -35,6 +36,7 @@ class NodeRecord:
 
     __slots__ = (
         "_attributes",
+        "_device_start",
         "_ended",
         "_given_up",
         "_given_up_why",
@@ -83,6 +85,7 @@ class NodeRecord:
         self._is_cached = False
         self._given_up = self._given_up_why = ""
         self._paused_at: float | None = None
+        self._device_start: Any = None
         self._ended = False
         self._span: trace.Span = trace.INVALID_SPAN
         self._span_context = trace.INVALID_SPAN_CONTEXT
@@ -123,6 +126,8 @@ class NodeRecord:
         :meth:`resume` is theirs, not its own, and cannot make it slow. Without, it works on.
         """
         self._leave()
+        # What others do on the GPU meanwhile is not this node's.
+        self._device_start = None
         if waits and self._paused_at is None:
             self._kit.watch.remove(self)
             self._paused_at = time.monotonic()
@@ -198,6 +203,8 @@ class NodeRecord:
             now,
         )
         self._kit.watch.add(self)
+        if self._kit.device_timing:
+            self._device_start = mark()
 
     def _enter(self) -> None:
         if self.context is not None:
@@ -245,6 +252,28 @@ class NodeRecord:
             self._say_slow(
                 f"ran for {ran_s:.1f} s, longer than {self._kit.time_limit_s:g} s", ran_s
             )
+        if outcome == "executed" and self._device_start is not None:
+            start, self._device_start = self._device_start, None
+
+            def finish(seconds: float | None) -> None:
+                if seconds is not None:
+                    attributes[semconv.DEVICE_DURATION] = seconds
+                self._finish(level, message, attributes, measured, now)
+
+            if (end := mark()) is not None:
+                self._kit.watch.delay(DeviceTime(start, end, finish))
+                return
+        self._finish(level, message, attributes, measured, now)
+
+    def _finish(
+        self,
+        level: str,
+        message: str,
+        attributes: dict[str, JsonValue],
+        measured: dict[str, str],
+        now: int,
+    ) -> None:
+        """Write what is known now that nothing more is to come."""
         # Only the log record carries the stack: a span with one is cut by many back ends.
         stack = attributes.pop(semconv.ERROR_STACK_TRACE, None)
         # All at once: the SDK's price is by the call.
@@ -254,10 +283,12 @@ class NodeRecord:
             attributes[semconv.ERROR_STACK_TRACE] = stack
         self._emit(level, message, attributes, semconv.EVENT_NODE_FINISHED, now)
         note = self._kit.instruments.note
-        if outcome == "cached":
+        if measured[semconv.NODE_OUTCOME] == "cached":
             note(semconv.METRIC_CACHE_HITS, 1, {semconv.NODE_CLASS_TYPE: self.class_type})
             return
-        note(semconv.METRIC_NODE_DURATION, ran_s, measured)
+        note(
+            semconv.METRIC_NODE_DURATION, cast("float", attributes[semconv.NODE_DURATION]), measured
+        )
         if semconv.MODEL_LOAD_DURATION in attributes:
             note(semconv.METRIC_MODEL_LOADS, 1, {semconv.NODE_CLASS_TYPE: self.class_type})
 

@@ -38,6 +38,7 @@ class Settings:
     log_level: str
     log_max_bytes: int
     log_backups: int
+    device_timing: bool
     role: Role
 
     def __post_init__(self) -> None:
@@ -104,4 +105,5 @@ _VARIABLES: dict[str, Callable[[str], Any]] = {
     "log_level": str.lower,
     "log_max_bytes": int,
     "log_backups": int,
+    "device_timing": _boolean,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from ._losses import Losses
 
 _IDLE_S = 1.0
 _SHORTEST_S = 0.005
+_DELAYED_S = 0.02
+_DELAYED = 1_000
 
 
 class Watched(Protocol):
@@ -27,6 +30,12 @@ class Watched(Protocol):
     def slow(self, ran_s: float) -> None: ...
 
 
+class Delayed(Protocol):
+    """Work that waits for something which only time brings."""
+
+    def resolve(self, *, wait: bool = True) -> bool: ...
+
+
 class Watch:
     """Run due work of all watched nodes and periodic chores on one thread.
 
@@ -39,6 +48,7 @@ class Watch:
         self._heartbeat_s = heartbeat_s
         self._chores: list[Callable[[], None]] = []
         self._running: dict[int, Watched] = {}
+        self._delayed: deque[Delayed] = deque()
         self._reset()
 
     def _reset(self) -> None:
@@ -54,6 +64,7 @@ class Watch:
         A forked helper (a data loader) is no service, so it must not beat like one.
         """
         self._running.clear()
+        self._delayed.clear()
         self._reset()
 
     def every_second(self, chore: Callable[[], None]) -> None:
@@ -87,6 +98,38 @@ class Watch:
         """Watch ``node`` no longer."""
         self._running.pop(id(node), None)
 
+    def delay(self, work: Delayed) -> None:
+        """Ask ``work`` again and again until it is done; of too much the oldest has to end."""
+        self._delayed.append(work)
+        if len(self._delayed) > _DELAYED:
+            self._resolve(self._delayed.popleft(), wait=False)
+        self._wake.set()
+
+    def end_delayed(self) -> None:
+        """End all work that waits, as far as it has come."""
+        while self._delayed:
+            try:
+                work = self._delayed.popleft()
+            except IndexError:
+                return
+            self._resolve(work, wait=False)
+
+    def _ask_delayed(self) -> None:
+        for _ in range(len(self._delayed)):
+            try:
+                work = self._delayed.popleft()
+            except IndexError:
+                return
+            if not self._resolve(work, wait=True):
+                self._delayed.append(work)
+
+    def _resolve(self, work: Delayed, *, wait: bool) -> bool:
+        try:
+            return work.resolve(wait=wait)
+        except Exception as error:  # noqa: BLE001 - whoever asks must live on
+            self.losses.add(_losses.INTERNAL_ERROR, detail=f"watch: {error!r:.200}")
+            return True
+
     def stop(self, timeout_s: float) -> None:
         """End the thread, waiting at most ``timeout_s`` seconds."""
         with self._lock:
@@ -99,6 +142,7 @@ class Watch:
     def _run(self) -> None:
         while not self._stopping:
             self._guard(self._look_after_nodes)
+            self._ask_delayed()
             for chore in self._chores:
                 self._guard(chore)
             self._sleep()
@@ -111,7 +155,8 @@ class Watch:
             (min(node.next_beat, node.slow_at) for node in list(self._running.values())),
             default=self._next_look,
         )
-        self._wake.wait(max(_SHORTEST_S, min(due, self._next_look) - now))
+        pause = max(_SHORTEST_S, min(due, self._next_look) - now)
+        self._wake.wait(min(pause, _DELAYED_S) if self._delayed else pause)
         self._wake.clear()
 
     def _look_after_nodes(self) -> None:

@@ -46,6 +46,7 @@ def observer(service_name: str, take: Callable[[bytes], None]) -> Telemetry:
         log_level="info",
         log_max_bytes=1,
         log_backups=0,
+        device_timing=False,
         role="observer",
     )
     telemetry = Telemetry(settings, Losses(), [_Caller(take)], None, [])

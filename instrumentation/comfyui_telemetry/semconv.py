@@ -219,6 +219,13 @@ INFERENCE_DURATION = _attribute(
     "ddcolor.inference.duration_s", "double", "Time of the network's forward pass.", 2.1, unit="s"
 )
 DEVICE = _attribute("ddcolor.device", "string", "Device of the inference.", "cuda:0")
+DEVICE_DURATION = _attribute(
+    "ddcolor.device.duration_s",
+    "double",
+    "Time between the node's first and last work on the GPU, by CUDA events.",
+    1.9,
+    unit="s",
+)
 DEVICE_MEMORY_PEAK = _attribute(
     "ddcolor.device.memory_peak", "int", "Peak device memory of the node.", 1_200_000_000, unit="By"
 )

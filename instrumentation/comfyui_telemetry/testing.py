@@ -132,6 +132,7 @@ def capture(*, join: bool = False, **settings: Any) -> Iterator[Captured]:
             "log_level": "debug",
             "log_max_bytes": 1_000_000,
             "log_backups": 1,
+            "device_timing": False,
             "role": "part",
             **settings,
         }
