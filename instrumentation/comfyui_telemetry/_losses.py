@@ -27,7 +27,7 @@ TEXTS: dict[str, str] = {
     LOG_WRITE_FAILED: "A log target cannot be written; lines are kept in memory and retried",
     SPAN_QUEUE_FULL: "Spans were dropped because the export queue is full",
     SPAN_EXPORT_FAILED: "Spans cannot be exported; they are kept in memory and retried",
-    METRIC_EXPORT_FAILED: "Metrics could not be exported",
+    METRIC_EXPORT_FAILED: "Metrics cannot be exported; they are kept in memory and retried",
     EXPORTER_MISSING: "An exporter is not installed, so its data is not sent",
     SETTING_IGNORED: "A telemetry setting was not understood and its default is used",
     GPU_UNREADABLE: "A GPU does not tell its load and memory; its figures are left out",

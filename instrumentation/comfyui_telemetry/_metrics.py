@@ -7,6 +7,7 @@ notes a measurement and the watch thread records it within about a second.
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -34,10 +35,15 @@ from ._vitals import Vitals, resident_bytes
 # Seconds: from a cached node to a prompt that waits behind others.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300, 600)
 _PENDING = 10_000
+# Four hours at the default interval of a minute.
+_WAITING_EXPORTS = 240
 
 
-class CountingExporter(MetricExporter):
-    """Pass metrics on to ``exporter`` and count an export that failed."""
+class KeepingExporter(MetricExporter):
+    """Pass metrics on to ``exporter``; what could not be sent goes before the next, in order.
+
+    Counters and histograms are sent as deltas, so an export that is given up is lost for ever.
+    """
 
     def __init__(self, exporter: MetricExporter, losses: Losses) -> None:
         super().__init__(
@@ -46,33 +52,52 @@ class CountingExporter(MetricExporter):
         )
         self._exporter = exporter
         self._losses = losses
+        self._waiting: deque[MetricsData] = deque()
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
     ) -> MetricExportResult:
-        """Export once; the reader sends the next interval's data whatever comes of this one."""
-        try:
-            result = self._exporter.export(metrics_data, timeout_millis, **kwargs)
-        except Exception as error:  # noqa: BLE001 - foreign exporter
-            self._count(metrics_data, repr(error))
-            return MetricExportResult.FAILURE
-        if result is not MetricExportResult.SUCCESS:
-            self._count(metrics_data, "")
-        return result
+        """Export this and what waits; one failure leaves the rest for the next interval."""
+        self._waiting.append(metrics_data)
+        if len(self._waiting) > _WAITING_EXPORTS:
+            self._lose(self._waiting.popleft())
+        deadline = time.monotonic() + timeout_millis / 1000
+        while self._waiting and time.monotonic() < deadline:
+            if self._send(self._waiting[0], timeout_millis, kwargs):
+                self._waiting.popleft()
+            elif len(self._waiting) > 1 and self._send(self._waiting[-1], timeout_millis, kwargs):
+                # The collector is there and will not have the old one; the others must not wait.
+                self._waiting.pop()
+                self._lose(self._waiting.popleft())
+            else:
+                return MetricExportResult.FAILURE
+        return MetricExportResult.SUCCESS
 
-    def _count(self, data: MetricsData, detail: str) -> None:
+    def _send(self, data: MetricsData, timeout_millis: float, more: dict[str, object]) -> bool:
+        detail = ""
+        try:
+            if self._exporter.export(data, timeout_millis, **more) is MetricExportResult.SUCCESS:
+                return True
+        except Exception as error:  # noqa: BLE001 - foreign exporter
+            detail = repr(error)[:200]
+        self._losses.add(_losses.METRIC_EXPORT_FAILED, 0, detail)
+        return False
+
+    def _lose(self, data: MetricsData) -> None:
         points = sum(
             len(metric.data.data_points)
             for resource in data.resource_metrics
             for scope in resource.scope_metrics
             for metric in scope.metrics
         )
-        self._losses.add(_losses.METRIC_EXPORT_FAILED, points, detail[:200])
+        self._losses.add(_losses.METRIC_EXPORT_FAILED, points)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: object) -> None:
+        while self._waiting:
+            self._lose(self._waiting.popleft())
         self._exporter.shutdown(timeout_millis, **kwargs)
 
 
@@ -97,7 +122,7 @@ def meter_provider(resource: Resource, readers: Sequence[MetricReader]) -> Meter
 
 def reader_for(exporter: MetricExporter, losses: Losses) -> MetricReader:
     """Return the background reader that sends to ``exporter`` (OTEL_METRIC_EXPORT_INTERVAL)."""
-    return PeriodicExportingMetricReader(CountingExporter(exporter, losses))
+    return PeriodicExportingMetricReader(KeepingExporter(exporter, losses))
 
 
 class Instruments:
