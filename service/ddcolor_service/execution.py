@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddcolor_service.errors import HardLimitError, PromptInterruptedError
+from ddcolor_service.notices import Notice
 
 Attribute = str | int | float | bool
 
@@ -83,7 +84,7 @@ class NodeRun:
     cancel: CancelToken
     describe: Callable[..., None]
     report: Callable[[int, int], None]
-    notice: Callable[[str], None]
+    notice: Callable[[Notice], None]
 
     def progress(self, value: int, of: int) -> None:
         """Tell the clients how far the node is; also a chance to stop."""

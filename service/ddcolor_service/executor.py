@@ -251,7 +251,7 @@ class PromptExecutor:
             run.cancel,
             describe=node.set,
             report=lambda value, of: run.messenger.progress(node_id, value, of),
-            notice=lambda text: run.messenger.notice(node_id, text),
+            notice=lambda notice: run.messenger.notice(node_id, notice),
         )
         returned = []
         with entered(context), _inference_mode():

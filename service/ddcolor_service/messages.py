@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ddcolor_service.notices import Notice
+
 Publish = Callable[[str, dict[str, Any], str | None], None]
 
 
@@ -86,13 +88,16 @@ class Messenger:
             },
         )
 
-    def notice(self, node_id: str, text: str) -> None:
+    def notice(self, node_id: str, notice: Notice) -> None:
         """Say something of a node that is no error: a size that was rounded, for example.
 
         An event of our own, because an output beside the pictures would confuse clients that
         count outputs; they all ignore events that they do not know.
         """
-        self._note("ddcolor_notice", {"node_id": node_id, "text": text})
+        self._note(
+            "ddcolor_notice",
+            {"node_id": node_id, "notice": notice.name, "values": dict(notice.values)},
+        )
 
     def node_finished(self, node_id: str) -> None:
         """Say that a node is done."""

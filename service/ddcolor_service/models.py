@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -119,6 +119,8 @@ class ModelRegistry:
         self._entries: dict[str, _Entry] = {}
         self._broken: dict[str, _Signature | None] = {}
         self._loading = threading.Lock()
+        self.refused: Callable[[str, ModelNotLoaded], None] = lambda _name, _error: None
+        """Told once of each state of a file that could not take the place of loaded weights."""
 
     def names(self) -> list[str]:
         """Return every name that may be asked for: official, demo, and own files found."""
@@ -139,6 +141,10 @@ class ModelRegistry:
             or name not in self._broken
             or self._broken[name] != _signature(self._find(name))
         ]
+
+    def state_of(self, name: str) -> str:
+        """Return a text that changes with the checkpoint's file, without reading it."""
+        return repr(_signature(self._find(name)))
 
     def loaded(self) -> list[LoadedModel]:
         """Return the models in memory."""
@@ -164,8 +170,7 @@ class ModelRegistry:
                 try:
                     return self._load(name, path, seen)
                 except ModelNotLoaded as error:
-                    entry.seen = seen
-                    entry.model = replace(entry.model, problem=str(error))
+                    self._refuse(entry, seen, error)
             return replace(entry.model, loaded_now=False)
 
     def reload(self, name: str) -> LoadedModel:
@@ -176,7 +181,21 @@ class ModelRegistry:
         """
         with self._loading:
             path = self._find(name)
-            return self._load(name, path, _signature(path))
+            seen = _signature(path)
+            try:
+                return self._load(name, path, seen)
+            except ModelNotLoaded as error:
+                if entry := self._entries.get(name):
+                    self._refuse(entry, seen, error)
+                raise
+
+    def _refuse(self, entry: _Entry, seen: _Signature | None, error: ModelNotLoaded) -> None:
+        """Let the earlier weights go on, and say so unless it was said of this very file."""
+        said = entry.model.problem is not None and entry.seen == seen
+        entry.seen = seen
+        entry.model = replace(entry.model, problem=str(error))
+        if not said:
+            self.refused(entry.model.name, error)
 
     def unload(self, name: str | None = None) -> list[str]:
         """Drop one model, or all, from memory; return the names dropped."""

@@ -11,8 +11,10 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from comfyui_telemetry import redact
-from comfyui_telemetry.catalogue import CATALOGUE
+from structlog.typing import FilteringBoundLogger
+
+from comfyui_telemetry import redact, semconv
+from comfyui_telemetry.catalogue import CATALOGUE, Level
 
 _MAX_MESSAGE = 1000
 _MAX_FRAMES = 30
@@ -33,6 +35,30 @@ def describe_error(error: BaseException, kind: str) -> dict[str, Any]:
         "title": {"zh": entry.title.zh, "en": entry.title.en},
         "action": {"zh": action.zh, "en": action.en},
     }
+
+
+def log_fault(
+    log: FilteringBoundLogger,
+    kind: str,
+    text: str,
+    *,
+    event_name: str,
+    error: BaseException | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the one record that alerts of a fault go by: with the keyword, kind and level."""
+    entry = CATALOGUE[kind]
+    write = log.info if entry.level is Level.RECORD else log.error
+    write(
+        f"{entry.keyword}: {text}",
+        event_name=event_name,
+        exc_info=error,
+        **{
+            semconv.ERROR_KIND: entry.name,
+            semconv.ERROR_LEVEL: int(entry.level),
+            **(attributes or {}),
+        },
+    )
 
 
 def describe_inputs(inputs: Mapping[str, list[Any]]) -> dict[str, list[str]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from comfyui_telemetry import Telemetry
+from comfyui_telemetry import Telemetry, semconv
+from ddcolor_service.checkpoints import ModelNotLoaded
 from ddcolor_service.errors import RequestRefusedError
 from ddcolor_service.executor import PromptExecutor
 from ddcolor_service.faults import FaultInjector
@@ -17,6 +19,7 @@ from ddcolor_service.models import ModelRegistry
 from ddcolor_service.node_types import NodeType
 from ddcolor_service.nodes import NodeServices, load_nodes
 from ddcolor_service.prompt_queue import PromptQueue
+from ddcolor_service.report import log_fault
 from ddcolor_service.settings import Settings
 from ddcolor_service.worker import Worker
 
@@ -42,6 +45,7 @@ def build_service(
     """Make a service; nothing runs yet. Raises ``OSError`` when the folders cannot be made."""
     folders = Folders.create(settings.state)
     registry = models or ModelRegistry(settings.models, settings.device)
+    registry.refused = partial(_say_refused, telemetry)
     faults = FaultInjector(enabled=settings.fault_injection)
     types = load_nodes(NodeServices(settings, folders, registry, faults, telemetry))
     hub = Hub()
@@ -78,6 +82,17 @@ def build_service(
         prompt_hard_limit_s=settings.prompt_hard_limit_s,
     )
     return Service(settings, telemetry, folders, registry, faults, types, hub, queue, worker)
+
+
+def _say_refused(telemetry: Telemetry, name: str, error: ModelNotLoaded) -> None:
+    """Let somebody know of a checkpoint that was changed and cannot be used: work goes on."""
+    log_fault(
+        telemetry.logger("ddcolor_service.models"),
+        error.comfyui_error_kind,
+        f"the file changed and cannot be used, the earlier weights work on: {error}",
+        event_name=semconv.EVENT_MODEL_REFUSED,
+        attributes={semconv.MODEL_NAME: name},
+    )
 
 
 def status_of(queue: PromptQueue) -> dict[str, Any]:

@@ -84,6 +84,10 @@ class StubModels:
         """Return the names that can be loaded."""
         return self.available()
 
+    def state_of(self, name: str) -> str:
+        """Return the same for ever: the stub has no file."""
+        return name
+
     def loaded(self) -> list[StubModel]:
         """Return what is in memory."""
         return [self.model] if self.in_memory else []
@@ -273,10 +277,12 @@ def error_of(entry: dict[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", found[0])
 
 
-def notices_of(entry: dict[str, Any]) -> list[str]:
-    """Return what a history entry's nodes noticed."""
+def notices_of(entry: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a history entry's nodes noticed: name and values of each."""
     return [
-        data["text"] for event, data in entry["status"]["messages"] if event == "ddcolor_notice"
+        (data["notice"], data["values"])
+        for event, data in entry["status"]["messages"]
+        if event == "ddcolor_notice"
     ]
 
 

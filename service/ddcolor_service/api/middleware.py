@@ -19,6 +19,7 @@ from ddcolor_service.api.access import bearer_matches, client_of, socket_token_m
 from ddcolor_service.api.answers import KIND, error_response, refusal
 from ddcolor_service.api.keys import service_of
 from ddcolor_service.errors import RequestRefusedError
+from ddcolor_service.report import log_fault
 from ddcolor_service.settings import Networks
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,14 +60,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:
-    kind = CATALOGUE["execution_error"]
-    service_of(request).telemetry.logger("ddcolor_service.http").error(
-        f"{kind.keyword}: {request.method} {route_of(request)} failed ({type(error).__name__})",
+    log_fault(
+        service_of(request).telemetry.logger("ddcolor_service.http"),
+        "execution_error",
+        f"{request.method} {route_of(request)} failed ({type(error).__name__})",
         event_name=semconv.EVENT_REQUEST_FAILED,
-        exc_info=error,
-        **{
-            semconv.ERROR_KIND: kind.name,
-            semconv.ERROR_LEVEL: int(kind.level),
+        error=error,
+        attributes={
             semconv.HTTP_REQUEST_METHOD: request.method,
             semconv.HTTP_ROUTE: route_of(request),
         },

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from comfyui_telemetry import classify, semconv
-from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_service import faults
 from ddcolor_service.advice import LARGE_PHOTO_PX, SIZE_ADVICE, SIZE_STEP
 from ddcolor_service.checks import check_restored
@@ -18,6 +17,8 @@ from ddcolor_service.colorize import batch_size
 from ddcolor_service.execution import CancelToken, NodeRun, current_run
 from ddcolor_service.models import DEMO_NAME, LoadedModel
 from ddcolor_service.nodes.services import NodeServices
+from ddcolor_service.notices import Notice
+from ddcolor_service.report import log_fault
 
 _MIN_SIZE, _MAX_SIZE = 32, 4096
 _MIN_RETRY_SIZE = 256
@@ -63,6 +64,11 @@ class DDColorColorize:
                 f" {fitting_size(model_input_size)}"
             )
         return True
+
+    @classmethod
+    def IS_CHANGED(cls, checkpoint: object) -> str:  # noqa: N802  ComfyUI's protocol
+        """Tell a checkpoint file from its successor: no picture of the old one may be cached."""
+        return cls.services.models.state_of(str(checkpoint))
 
     def colorize(
         self, image: torch.Tensor, model_input_size: int, checkpoint: str
@@ -110,16 +116,13 @@ class DDColorColorize:
             semconv.MODEL_VARIANT: model.variant,
             semconv.DEVICE: model.device,
         }
-        log = telemetry.logger("ddcolor_service.models")
         if model.loaded_now:
             facts[semconv.MODEL_LOAD_DURATION] = round(model.load_seconds, 6)
-            log.info(
+            telemetry.logger("ddcolor_service.models").info(
                 f"Loaded the checkpoint in {model.load_seconds:.2f} s",
                 event_name=semconv.EVENT_MODEL_LOADED,
                 **facts,
             )
-        if model.problem is not None:
-            log.warning(f"The checkpoint changed but could not be loaded again: {model.problem}")
         if run is not None:
             run.describe(**facts)
         return model
@@ -147,10 +150,10 @@ class DDColorColorize:
                 raise
             error.__traceback__ = None  # its frames hold the tensors that filled the memory
         free_device_memory()
-        text = f"memory ran out at {size} px, {smaller} px is used"
-        self.services.telemetry.logger("ddcolor_service.models").warning(text.capitalize())
+        notice = Notice("retried_smaller", {"asked": size, "used": smaller})
+        self.services.telemetry.logger("ddcolor_service.models").warning(str(notice).capitalize())
         if run is not None:
-            run.notice(text)
+            run.notice(notice)
         return self._forward(run, model, photos, smaller), smaller
 
     def _forward(
@@ -180,24 +183,21 @@ class DDColorColorize:
         return np.concatenate(done) if len(done) > 1 else done[0]
 
     def _advise(self, run: NodeRun | None, asked: int, size: int, shape: tuple[int, ...]) -> None:
-        """Say once, in the log and to the client, what about the sizes is against the advice."""
+        """Say in the log and to the client what about the sizes is against the advice."""
         scenario = run.scenario if run is not None else None
-        notes = size_notes(asked, size, max(shape[1:3]), scenario)
-        if not notes:
+        notices = size_notices(asked, size, max(shape[1:3]), scenario)
+        if not notices:
             return
-        text = "; ".join(notes)
-        kind = CATALOGUE["size_advice"]
-        self.services.telemetry.logger("ddcolor_service.size").info(
-            f"{kind.keyword}: {text}",
+        log_fault(
+            self.services.telemetry.logger("ddcolor_service.size"),
+            "size_advice",
+            "; ".join(map(str, notices)),
             event_name=semconv.EVENT_SIZE_ADVICE,
-            **{
-                semconv.ERROR_KIND: kind.name,
-                semconv.ERROR_LEVEL: int(kind.level),
-                semconv.MODEL_INPUT_SIZE: asked,
-            },
+            attributes={semconv.MODEL_INPUT_SIZE: asked},
         )
         if run is not None:
-            run.notice(text)
+            for notice in notices:
+                run.notice(notice)
 
 
 def fitting_size(asked: int) -> int:
@@ -212,18 +212,18 @@ def fitting_size(asked: int) -> int:
     return size
 
 
-def size_notes(asked: int, size: int, longest_side: int, scenario: str | None) -> list[str]:
+def size_notices(asked: int, size: int, longest_side: int, scenario: str | None) -> list[Notice]:
     """Return what is to be said of a size (pixels); without a scenario any advice will do."""
-    notes = []
+    notices = []
     if size != asked:
-        notes.append(f"{asked} px is no multiple of {SIZE_STEP}, {size} px is used")
+        notices.append(Notice("size_rounded", {"asked": asked, "step": SIZE_STEP, "used": size}))
     advised = [SIZE_ADVICE[scenario]] if scenario in SIZE_ADVICE else list(SIZE_ADVICE.values())
     if not any(advice.covers(size) for advice in advised):
-        ranges = " or ".join(f"{a.smallest}-{a.largest}" for a in advised)
-        notes.append(f"{size} px is outside the advised {ranges} px")
+        ranges = " / ".join(f"{advice.smallest}–{advice.largest}" for advice in advised)
+        notices.append(Notice("size_outside_advice", {"size": size, "advised": ranges}))
     if longest_side > LARGE_PHOTO_PX:
-        notes.append(f"the photo is longer than {LARGE_PHOTO_PX} px")
-    return notes
+        notices.append(Notice("photo_large", {"limit": LARGE_PHOTO_PX}))
+    return notices
 
 
 def free_device_memory() -> None:

@@ -189,6 +189,23 @@ def test_the_size_is_advised_while_choosing(
     expect(page.locator("#chosen")).to_contain_text("超过 2000 像素")
 
 
+def test_what_the_service_notices_is_said_in_both_languages(
+    service: ServiceProcess, open_page: OpenPage, tmp_path: Path
+) -> None:
+    """What a node noticed stands with the picture, in either language and after a reload."""
+    page = open_page(service)
+    page.locator("#size").fill("256")
+    hand_in(page, photo(tmp_path, width=2100, height=40))
+    wait_until_done(page)
+    notice = job(page, "done").locator(".notice")
+    expect(notice).to_contain_text("256 像素不在建议范围 480–672 内")
+    expect(notice).to_contain_text("照片长边超过 2000 像素")
+    page.reload()
+    wait_until_done(page)
+    page.get_by_role("button", name="English").click()
+    expect(notice).to_contain_text("256 pixels is outside the advised 480–672")
+
+
 def test_the_size_and_kind_reach_the_prompt(
     service: ServiceProcess, open_page: OpenPage, tmp_path: Path
 ) -> None:

@@ -198,14 +198,23 @@ def test_a_broken_change_leaves_the_earlier_weights(
     registry: ModelRegistry, tmp_path: Path
 ) -> None:
     """When the file becomes unusable, work goes on with what is loaded and the problem is shown."""
+    told: list[str] = []
+    registry.refused = lambda name, error: told.append(f"{name} {error.reason}")
     before = registry.get(NAME)
     (tmp_path / NAME).write_bytes(b"broken")
     after = registry.get(NAME)
     assert after.network is before.network
     assert after.problem is not None
     assert "damaged" in after.problem
+    assert registry.get(NAME).problem == after.problem
     with pytest.raises(ModelNotLoaded):
         registry.reload(NAME)
+    assert len(told) == 1
+    (tmp_path / NAME).write_bytes(b"broken anew")
+    with pytest.raises(ModelNotLoaded):
+        registry.reload(NAME)
+    registry.get(NAME)
+    assert len(told) == 2
     save_small(tmp_path / NAME, seed=3)
     healed = registry.get(NAME)
     assert healed.loaded_now

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_service.advice import SIZE_ADVICE, SIZE_STEP
+from ddcolor_service.notices import NOTICES
 from ddcolor_service.page.routes import STATIC, add_page
 
 Client = TestClient[web.Request, web.Application]
@@ -114,6 +115,20 @@ def test_every_text_that_is_named_exists_and_every_one_that_exists_is_named() ->
     keys = set(texts("en"))
     assert named - keys == set()
     assert {key for key in keys - named if not any(p.fullmatch(key) for p in patterns)} == set()
+
+
+def test_every_notice_has_its_text() -> None:
+    """The page has words for each notice of our nodes, and they fill in its values alone."""
+    places = re.compile(r"\{(\w+)\}")
+    for language in ("zh", "en"):
+        told = {
+            key.removeprefix("notice."): set(places.findall(text))
+            for key, text in texts(language).items()
+            if key.startswith("notice.")
+        }
+        assert set(told) == set(NOTICES)
+        for name, text in NOTICES.items():
+            assert told[name] <= set(places.findall(text)), name
 
 
 def test_the_page_names_no_other_host() -> None:

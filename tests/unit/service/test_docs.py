@@ -11,6 +11,7 @@ import pytest
 
 from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_service.faults import FaultName
+from ddcolor_service.notices import NOTICES
 from ddcolor_service.settings import Settings
 from tests.support.service import Harness
 
@@ -74,6 +75,14 @@ def test_kinds(guide: str) -> None:
 def test_faults(guide: str) -> None:
     """Every fault of a drill is named."""
     assert [f for f in get_args(FaultName) if f"`{f}`" not in section(guide, "Admin API")] == []
+
+
+def test_notices(guide: str) -> None:
+    """Every notice is named with its values, and no other."""
+    text = section(guide, "Restore a photo by API").partition("| `notice` |")[2]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE)
+    written = {name: set(re.findall(r"`(\w+)`", values)) for name, values in rows}
+    assert written == {n: set(re.findall(r"{(\w+)}", text)) for n, text in NOTICES.items()}
 
 
 async def test_nodes(guide: str, service: Harness) -> None:

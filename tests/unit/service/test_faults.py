@@ -74,7 +74,7 @@ async def test_out_of_memory_retried_smaller(tmp_path: Path) -> None:
         entry = await service.run(workflow(size=960))
         assert entry["status"]["status_str"] == "success"
         assert service.models.model.sizes == [960, 704]
-        assert "704 px" in notices_of(entry)[-1]
+        assert notices_of(entry)[-1] == ("retried_smaller", {"asked": 960, "used": 704})
 
 
 async def test_slow_inference_is_said_while_it_runs(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ddcolor_service.models import DEMO_NAME
-from ddcolor_service.nodes.colorize import fitting_size, size_notes
+from ddcolor_service.nodes.colorize import fitting_size, size_notices
 from ddcolor_service.nodes.transform import METHODS, ImageInvert, center_crop, resize
 from tests.support.service import (
     Harness,
@@ -168,19 +168,21 @@ def test_fitting_size(asked: int, used: int) -> None:
         (128, 2500, None, 2),
     ],
 )
-def test_size_notes(size: int, side: int, scenario: str | None, count: int) -> None:
+def test_size_notices(size: int, side: int, scenario: str | None, count: int) -> None:
     """Only what is against the advice is said."""
-    assert len(size_notes(size, size, side, scenario)) == count
+    assert len(size_notices(size, size, side, scenario)) == count
 
 
 async def test_size_is_rounded_with_a_notice(with_photo: Harness) -> None:
     """A size that fits no network is rounded, and client and log hear of it once, at level 1."""
     entry = await with_photo.run(workflow(size=460), extra_data={"scenario": "person"})
     assert with_photo.models.model.sizes == [480]
-    assert notices_of(entry) == ["460 px is no multiple of 32, 480 px is used"]
+    assert notices_of(entry) == [("size_rounded", {"asked": 460, "step": 32, "used": 480})]
     assert set(entry["outputs"]) == {"3"}
     (record,) = await with_photo.record("ddcolor.size.advice")
-    assert record["message"].startswith("Size outside the advice: ")
+    assert record["message"] == (
+        "Size outside the advice: 460 px is no multiple of 32, 480 px is used"
+    )
     assert (record["comfyui.error.kind"], record["comfyui.error.level"]) == ("size_advice", 1)
     assert record["comfyui.prompt.id"]
 

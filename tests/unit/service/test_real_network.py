@@ -12,9 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
+from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_service.models import ModelRegistry
 from ddcolor_service.network import DEMO, DDColor
-from tests.support.service import Harness, encoded, error_of, picture, running_service, workflow
+from tests.support.service import (
+    ADMIN,
+    Harness,
+    encoded,
+    error_of,
+    picture,
+    running_service,
+    workflow,
+)
 
 NAME = "own.pth"
 
@@ -87,6 +96,36 @@ async def test_a_broken_checkpoint_and_its_repair(
     torch.save(weights, folder / "bad.pth")
     entry = await real.run(workflow(size=64, checkpoint="bad.pth"))
     assert entry["status"]["status_str"] == "success"
+
+
+async def test_a_change_of_the_checkpoint(real: Harness, weights: dict[str, torch.Tensor]) -> None:
+    """A new file works at once, for cached photos too; a broken one is said once and shown."""
+    folder = real.service.folders.root.parent / "models"
+    same = workflow(size=64, checkpoint=NAME)
+    first = await real.run(same)
+    tinted = {**weights, "refine_net.0.0.bias": torch.tensor([40.0, -40.0])}
+    torch.save(tinted, folder / "new")
+    (folder / "new").replace(folder / NAME)
+    second = await real.run(same)
+    assert second["outputs"] != first["outputs"]
+    assert dict(second["status"]["messages"])["execution_cached"]["nodes"] == ["1"]
+    (folder / NAME).write_bytes(b"no checkpoint")
+    for size in (64, 96):
+        entry = await real.run(workflow(size=size, checkpoint=NAME))
+        assert entry["status"]["status_str"] == "success"
+    (record,) = await real.record("ddcolor.model.refused")
+    kind = CATALOGUE["model_not_loaded"]
+    assert record["message"].startswith(f"{kind.keyword}: ")
+    assert record["comfyui.error.kind"] == kind.name
+    assert record["comfyui.error.level"] == kind.level
+    assert record["ddcolor.model.name"] == NAME
+    assert str(folder) not in str(record)
+    _, answer = await real.get("/admin/models", headers=ADMIN)
+    (row,) = [row for row in answer["models"] if row["name"] == NAME]
+    assert (row["loaded"], "damaged" in row["problem"]) == (True, True)
+    status, answer = await real.post("/admin/models/reload", {"name": NAME}, headers=ADMIN)
+    assert (status, answer["error"]["extra_info"]["kind"]) == (409, "model_not_loaded")
+    assert len(real.records("ddcolor.model.refused")) == 1
 
 
 async def test_a_checkpoint_that_vanishes(real: Harness) -> None:

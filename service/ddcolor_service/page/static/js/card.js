@@ -2,7 +2,7 @@
 
 import { compare } from "./compare.js";
 import { announce, h } from "./dom.js";
-import { changes, pick, t } from "./texts.js";
+import { changes, isText, pick, t } from "./texts.js";
 import { NODES } from "./workflow.js";
 
 const STEPS = ["upload", "queue", ...Object.keys(NODES)];
@@ -103,15 +103,20 @@ export class Card {
   }
 
   showNotice() {
-    const { busyFor, resent } = this.job;
-    this.notice.textContent = busyFor !== null ? t("job.busy", { seconds: busyFor }) : resent > 0 ? t("job.resent") : "";
+    const { busyFor, resent, notices } = this.job;
+    const lines = busyFor !== null ? [t("job.busy", { seconds: busyFor })] : resent > 0 ? [t("job.resent")] : [];
+    for (const { notice, values } of notices) {
+      // A third party's node may say what the page has no words for.
+      if (isText(`notice.${notice}`)) lines.push(t(`notice.${notice}`, values));
+    }
+    this.notice.textContent = lines.join("\n");
     this.notice.hidden = this.notice.textContent === "";
   }
 
   showFault() {
-    const { stage, fault, notes, id } = this.job;
+    const { stage, fault, id } = this.job;
     this.fault.hidden = stage !== "failed";
-    const technical = stage === "failed" ? fault.reason : stage === "done" ? notes.join("\n") : "";
+    const technical = stage === "failed" ? fault.reason : "";
     const [summary, text] = this.details.children;
     summary.textContent = t("job.details");
     text.textContent = technical;

@@ -16,17 +16,17 @@ export class Job extends EventTarget {
    * After a reload of the page `file` is absent, `image` is what the upload was answered and
    * `picture`, if there is one, the result as the history named it.
    */
-  constructor({ id = uuid(), name, scenario, size, file = null, image = null, preview = null, picture = null, seconds = null }) {
+  constructor({ id = uuid(), name, scenario, size, file = null, image = null, preview = null, picture = null, seconds = null, notices = [] }) {
     super();
     this.renew();
-    Object.assign(this, { id, name, scenario, size, file, image, preview, picture, seconds });
+    Object.assign(this, { id, name, scenario, size, file, image, preview, picture, seconds, notices });
   }
 
   renew() {
     this.stopper = new AbortController();
     Object.assign(this, {
       stage: "waiting", sent: 0, ahead: null, node: null, finishedNodes: new Set(), share: null, startedAt: null,
-      seconds: null, busyFor: null, resent: 0, fault: null, picture: null, notes: [], result: null,
+      seconds: null, busyFor: null, resent: 0, fault: null, picture: null, notices: [], result: null,
     });
   }
 
@@ -53,7 +53,7 @@ const KEY = "ddcolor.jobs";
 export function remember(jobs) {
   const kept = jobs
     .filter((job) => job.image && job.stage !== "cancelled" && job.stage !== "failed")
-    .map(({ id, name, scenario, size, image, picture, seconds }) => ({ id, name, scenario, size, image, picture, seconds }));
+    .map(({ id, name, scenario, size, image, picture, seconds, notices }) => ({ id, name, scenario, size, image, picture, seconds, notices }));
   try {
     sessionStorage.setItem(KEY, JSON.stringify(kept));
   } catch {

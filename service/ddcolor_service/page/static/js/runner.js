@@ -21,7 +21,7 @@ export async function run(job, all, accepted = false) {
     if (!job.picture) {
       const ended = await carryThrough(job, signal, all, accepted);
       if (ended.stage !== "done") return job.set(ended);
-      Object.assign(job, { picture: ended.picture, notes: ended.notes, seconds: ended.seconds });
+      Object.assign(job, { picture: ended.picture, notices: ended.notices, seconds: ended.seconds });
     }
     const blob = await patiently(job, () => api.view(job.picture, signal));
     job.set({ stage: "done", result: blob });

@@ -26,6 +26,9 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+/** Say whether `key` has a text. */
+export const isText = (key) => Object.hasOwn(LANGUAGES[current].texts, key);
+
 /** The text in the current language out of `{zh, en}`, as the fault catalogue holds them. */
 export const pick = (text) => text[current];
 

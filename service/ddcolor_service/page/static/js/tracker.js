@@ -53,7 +53,11 @@ function receive(type, data) {
   const { job } = entry;
   switch (type) {
     case "execution_start":
+      job.set({ notices: [] }); // a prompt that a restart stopped begins anew
       started(job);
+      break;
+    case "ddcolor_notice":
+      job.set({ notices: [...job.notices, data] });
       break;
     case "execution_cached":
       finish(job, data.nodes);

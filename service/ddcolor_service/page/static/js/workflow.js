@@ -34,7 +34,7 @@ export function outcome(entry) {
   if (messages.has("execution_interrupted")) return { stage: "cancelled" };
   const outputs = Object.values(entry.outputs ?? {});
   const picture = outputs.flatMap((output) => output.images ?? [])[0] ?? null;
-  const notes = outputs.flatMap((output) => output.text ?? []);
+  const notices = entry.status.messages.filter(([event]) => event === "ddcolor_notice").map(([, data]) => data);
   const ended = messages.get("execution_success")?.timestamp;
-  return { stage: "done", picture, notes, seconds: ended && began ? (ended - began) / 1000 : null };
+  return { stage: "done", picture, notices, seconds: ended && began ? (ended - began) / 1000 : null };
 }

@@ -58,6 +58,11 @@ export default {
   "job.todo": "What to do",
   "job.gone": "The service no longer has this photo's result. Upload it again.",
 
+  "notice.size_rounded": "Sizes go in steps of {step}: {used} pixels were used instead of {asked}.",
+  "notice.size_outside_advice": "{size} pixels is outside the advised {advised}.",
+  "notice.photo_large": "The photo is longer than {limit} pixels: slow, and memory may run out.",
+  "notice.retried_smaller": "Memory ran out at {asked} pixels; it was done at {used} pixels.",
+
   "step.upload": "Upload",
   "step.queue": "Queue",
   "step.LoadImage": "Read",
