@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ddcolor_operations.layout import project_root
+from ddcolor_operations.secrets.files import write_private
 
 #: Names of the files with one random value each; docker-compose.yml mounts them.
 RANDOM = (
@@ -59,7 +60,7 @@ def ensure_secrets(folder: Path) -> list[str]:
             _read(folder / "kibana_system_password"), _read(folder / "kibana_encryption_key")
         )
         if not (folder / KIBANA).exists() or _read(folder / KIBANA) != text.strip():
-            _write(folder / KIBANA, text)
+            write_private(folder / KIBANA, text.encode())
             made.append(KIBANA)
         for name in (*RANDOM, KIBANA):
             hand_over(folder / name, 0o600)
@@ -123,22 +124,12 @@ def _ensure_random(path: Path) -> bool:
         if not _read(path):
             raise SecretFileError(f"{path} is empty: remove it and run this again.")
         return False
-    _write(path, secrets.token_urlsafe(32))
+    write_private(path, secrets.token_urlsafe(32).encode())
     return True
 
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that is never half there and never readable by others."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

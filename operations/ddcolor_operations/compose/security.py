@@ -13,6 +13,7 @@ from elasticsearch import ApiError, Elasticsearch
 
 from ddcolor_operations.compose.roles import OPERATOR, OPERATOR_ROLE, Role
 from ddcolor_operations.elastic.setup import SetupError
+from ddcolor_operations.secrets.files import write_private
 
 #: The user as whom people look at dashboards and documents.
 OPERATOR_USER = "operator"
@@ -95,13 +96,8 @@ def _ask(client: Elasticsearch, **credentials: Any) -> dict[str, Any]:
 
 
 def _write(file: Path, text: str) -> None:
-    part = file.with_name(file.name + ".part")
     try:
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        part.replace(file)
+        write_private(file, text.encode())
     except OSError as error:
         raise SetupError(
             f"{file.parent}: {error.strerror}: user {os.geteuid()} has to be able to write there."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from ddcolor_operations.receivers.dingtalk import DingTalkRobot
 from ddcolor_operations.receivers.sms import SmsGateway
 from ddcolor_operations.receivers.wecom import WeComRobot
+from ddcolor_operations.secrets.files import write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +55,15 @@ def ensure_credentials(folder: Path, port: int) -> Credentials:
             dingtalk_signing_secret=f"SEC{secrets.token_hex(32)}",
             sms_token=secrets.token_urlsafe(24),
         )
-        _write(store, json.dumps(asdict(credentials)))
+        write_private(store, json.dumps(asdict(credentials)).encode())
     wecom, dingtalk, sms = credentials.receivers()
     base = f"http://127.0.0.1:{port}"
-    _write(folder / "wecom.webhook", f"{base}{wecom.path}?{wecom.query()}")
-    _write(folder / "dingtalk.webhook", f"{base}{dingtalk.path}?{dingtalk.query()}")
-    _write(folder / "dingtalk.signing_secret", credentials.dingtalk_signing_secret)
-    _write(folder / "sms.url", f"{base}{sms.path}")
-    _write(folder / "sms.authorization", f"Bearer {credentials.sms_token}")
+    for name, value in {
+        "wecom.webhook": f"{base}{wecom.path}?{wecom.query()}",
+        "dingtalk.webhook": f"{base}{dingtalk.path}?{dingtalk.query()}",
+        "dingtalk.signing_secret": credentials.dingtalk_signing_secret,
+        "sms.url": f"{base}{sms.path}",
+        "sms.authorization": f"Bearer {credentials.sms_token}",
+    }.items():
+        write_private(folder / name, value.encode())
     return credentials
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that is never half there and never readable by others."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
