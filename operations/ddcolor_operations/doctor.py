@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ddcolor_operations.toolchain import collectors, elasticsearch
 from ddcolor_operations.toolchain.elastalert import find_python
 from ddcolor_operations.toolchain.errors import ToolchainError
 from ddcolor_operations.toolchain.java import find_java, java_version
@@ -92,7 +93,15 @@ def _on_path(name: str) -> Callable[[], str | None]:
     return lambda: shutil.which(name)
 
 
+def _maven() -> str | None:
+    if elasticsearch.is_cached():
+        return "not needed any more: Elasticsearch is in the cache"
+    return shutil.which("mvn")
+
+
 def _go() -> str | None:
+    if collectors.is_cached():
+        return "not needed any more: the collectors are in the cache"
     shown = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
     match = re.search(r"go(\d+)\.(\d+)", shown)
     if match is None or (int(match[1]), int(match[2])) < _GO_MINIMUM:
@@ -118,7 +127,7 @@ _NEEDS: tuple[tuple[str, str, Callable[[], str | None], str, Needed], ...] = (
         "always",
     ),
     ("JDK >= 21", "Elasticsearch", _java, "apt-get install openjdk-21-jdk-headless", "whole stack"),
-    ("Maven", "fetching Elasticsearch", _on_path("mvn"), "apt-get install maven", "whole stack"),
+    ("Maven", "fetching Elasticsearch", _maven, "apt-get install maven", "whole stack"),
     (
         f"Go >= {_GO_MINIMUM[0]}.{_GO_MINIMUM[1]}",
         "building the collectors",

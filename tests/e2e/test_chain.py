@@ -34,7 +34,8 @@ def test_every_expected_alert_arrives_and_nothing_else(gathered: Gathered) -> No
         "out_of_memory": _on("out_of_memory", 2, "wecom", "dingtalk"),
         "slow_inference": _on("inference_timeout", 1, "record"),
         "three_failures": _on("execution_error", 2, "wecom", "dingtalk")
-        + _on("execution_error", 3, "wecom", "dingtalk", "sms", "mail"),
+        + _on("execution_error", 3, "wecom", "dingtalk", "sms", "mail")
+        + _on("error_rate_high", 2, "wecom", "dingtalk"),
         "killed_process": _on("service_down", 3, "wecom", "dingtalk", "sms", "mail"),
     }
 
@@ -144,7 +145,7 @@ def test_each_message_names_its_alert_and_says_what_to_do(
     references = {a.alert_id[:8] for fault in gathered.run.faults for a in fault.alerts}
     messages = received(stack)
 
-    assert len(messages) == 6 * 2 + 3 * 2
+    assert len(messages) == 7 * 2 + 3 * 2
     for message in messages:
         assert any(reference in message["text"] for reference in references)
         assert "建议" in message["text"] or message["receiver"] == "sms"

@@ -14,12 +14,14 @@ from rich.console import Console
 from comfyui_telemetry.catalogue import Text
 from ddcolor_operations.commands.options import create_config, stack_options
 from ddcolor_operations.commands.setup import ensure_toolchain
+from ddcolor_operations.doctor import missing
 from ddcolor_operations.report import render
 from ddcolor_operations.report.facts import Run
 from ddcolor_operations.stack import StackConfig, StackError, read_status, running_stack
 
 from .client import DemoError
 from .gather import gather
+from .left_out import left_out
 from .run import Pace, Performance
 from .show import Display
 from .state import demo_state, empty_state
@@ -32,6 +34,13 @@ from .state import demo_state, empty_state
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the facts of the run to this file.",
+)
+@click.option(
+    "--embedded",
+    is_flag=True,
+    default=None,
+    help="Without Elasticsearch, collectors and ElastAlert2. So it runs by itself where JDK, Maven"
+    " or Go are missing.",
 )
 @click.option("--keep", is_flag=True, help="Leave the stack running afterwards.")
 @click.option(
@@ -60,7 +69,9 @@ def demo(
     """
     config = create_config(state=state or demo_state(), demo=True, language=language, **settings)
     # The demo's alerts must never reach a real chat.
-    config = replace(config, notifier=None)
+    config = replace(
+        config, notifier=None, embedded=config.embedded or bool(missing("whole stack"))
+    )
     ensure_toolchain(embedded=config.embedded)
     with Display(Console(), language) as display:
         try:
@@ -81,6 +92,10 @@ def _run(config: StackConfig, display: Display, *, keep: bool) -> Run:
             f" ddcolor-obs down --state {config.state}"
         )
     empty_state(config.state)
+    if config.embedded:
+        display.line(display.say(Text("嵌入式运行，不启动：", "Running embedded, without:")))
+        for text in left_out():
+            display.line(f"  · {display.say(text)}")
     started_at = datetime.now(UTC)
     results = config.state / "results"
     report = results / "report.html"

@@ -146,7 +146,8 @@ PLAN: tuple[PlannedFault, ...] = (
         "three_failures",
         "execution_error",
         Text("连续三个任务失败，中间没有成功", "three prompts failed with no success between"),
-        (expect("execution_error", 2), expect("execution_error", 3)),
+        # With these, more than a fifth of the prompts have failed, among enough of them.
+        (expect("execution_error", 2), expect("execution_error", 3), expect("error_rate_high", 2)),
         _armed("execution_error", count=3),
     ),
     PlannedFault(

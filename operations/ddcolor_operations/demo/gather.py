@@ -1,4 +1,4 @@
-"""After the run: read the facts back from Elasticsearch and the stack, and let the judge speak."""
+"""After the run: read the facts back from where the stack has them, and let the judge speak."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from ddcolor_operations.stack import RunningStack
 
 from .client import ServiceClient
 from .evidence import Seen
-from .judge import judge
+from .found import Found
+from .from_logs import read_logs
+from .judge import EMBEDDED, WHOLE, judge
+from .left_out import left_out
 from .run import Performed
 
 _POLL_S = 0.5
@@ -35,9 +38,10 @@ _SHOWN_CHANNELS = ("wecom", "dingtalk")
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The facts of the run, and what Elasticsearch has for the charts.
+    """The facts of the run, and what there is for the charts.
 
-    ``failed`` is the trace of one failed prompt, None if no prompt of the plan failed.
+    ``failed`` is the trace of one failed prompt, None if no prompt of the plan failed or the stack
+    has no traces.
     """
 
     run: Run
@@ -48,35 +52,49 @@ class Gathered:
 def gather(stack: RunningStack, performed: Performed, started_at: datetime) -> Gathered:
     """Read everything back and judge it. Raises an Elasticsearch error if it does not answer."""
     status = stack.status()
+    config = stack.config
     versions = {part.name: part.version for part in status.parts}
-    client = ServiceClient(stack.config.url("service"), stack.config.admin_token)
-    with connect(stack.config.url("elasticsearch")) as elastic:
-        traces = _traces(elastic, performed)
-        records = collect.fault_records(elastic, performed.since)
-        faults, problems = judge(performed.incidents, performed.seen, records)
-        ended_at = datetime.now(UTC)
-        run = Run(
-            started_at=started_at,
-            ended_at=ended_at,
-            stack_ready_s=status.ready_after_s or 0.0,
-            photos=performed.photos,
-            faults=tuple(faults),
-            messages=_messages(faults, performed.seen),
-            documents=queries.count_by_stream(elastic, started_at),
-            versions={
-                "ddcolor-observability": __version__,
-                **versions,
-                **client.versions(),
-                "platform": f"{platform.system()} {platform.machine()}",
-            },
-            problems=tuple(problems),
-        )
-        evidence = Evidence(
-            traces=list(traces.values()),
+    client = ServiceClient(config.url("service"), config.admin_token)
+    if config.embedded:
+        found = read_logs(config.log_dir, performed.since, datetime.now(UTC))
+    else:
+        found = _ask_elasticsearch(config.url("elasticsearch"), performed, started_at)
+    faults, problems = judge(
+        performed.incidents, performed.seen, found.records, EMBEDDED if config.embedded else WHOLE
+    )
+    run = Run(
+        started_at=started_at,
+        ended_at=datetime.now(UTC),
+        stack_ready_s=status.ready_after_s or 0.0,
+        photos=performed.photos,
+        faults=tuple(faults),
+        messages=_messages(faults, performed.seen),
+        documents=found.documents,
+        versions={
+            "ddcolor-observability": __version__,
+            **versions,
+            **client.versions(),
+            "platform": f"{platform.system()} {platform.machine()}",
+        },
+        problems=tuple(problems),
+        left_out=left_out() if config.embedded else (),
+    )
+    evidence = Evidence(
+        traces=list(found.traces.values()), durations=found.durations, outcomes=found.outcomes
+    )
+    return Gathered(run, evidence, found.traces.get(_FAILED))
+
+
+def _ask_elasticsearch(url: str, performed: Performed, started_at: datetime) -> Found:
+    with connect(url) as elastic:
+        return Found(
+            # First: it waits for what comes last.
+            traces=_traces(elastic, performed),
+            records=collect.fault_records(elastic, performed.since),
             durations=collect.node_durations(elastic, performed.since),
-            outcomes=collect.prompt_outcomes(elastic, performed.since, ended_at),
+            outcomes=collect.prompt_outcomes(elastic, performed.since, datetime.now(UTC)),
+            documents=queries.count_by_stream(elastic, started_at),
         )
-    return Gathered(run, evidence, traces.get(_FAILED))
 
 
 def _traces(elastic: Elasticsearch, performed: Performed) -> dict[str, Trace]:

@@ -23,6 +23,36 @@ RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """How far an alert came that did not arrive, as said of one kind of stack."""
+
+    written: Text
+    not_written: Text
+
+
+WHOLE = Chain(
+    written=Text(
+        "日志记录已在 Elasticsearch，但规则没有触发；请看 elastalert 的日志",
+        "the log record is in Elasticsearch, but no rule fired; see the log of part elastalert",
+    ),
+    not_written=Text(
+        "日志记录没有到达 Elasticsearch；请依次看 service、agent、gateway 的日志",
+        "no log record reached Elasticsearch; see the logs of parts service, agent and gateway",
+    ),
+)
+EMBEDDED = Chain(
+    written=Text(
+        "日志记录已写入文件，但规则没有触发；请看 watcher 的日志",
+        "the log record is in its file, but no rule fired; see the log of part watcher",
+    ),
+    not_written=Text(
+        "没有写出日志记录；请看 service 的日志",
+        "no log record was written; see the log of part service",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """A fault that was caused at ``caused_at`` and over at ``over_at``.
 
@@ -54,7 +84,10 @@ def outstanding(incident: Incident, seen: Seen) -> list[tuple[Expected, str]]:
 
 
 def judge(
-    incidents: Sequence[Incident], seen: Seen, records: Sequence[FaultRecord]
+    incidents: Sequence[Incident],
+    seen: Seen,
+    records: Sequence[FaultRecord],
+    chain: Chain = WHOLE,
 ) -> tuple[list[Fault], list[Text]]:
     """Return each fault with its alerts and problems, and the problems that belong to no fault."""
     owned: dict[int, list[Alert]] = {index: [] for index in range(-1, len(incidents))}
@@ -62,7 +95,8 @@ def judge(
         before = [i for i, item in enumerate(incidents) if item.caused_at <= alert.occurred_at]
         owned[before[-1] if before else -1].append(alert)
     faults = [
-        _fault(incident, owned[index], seen, records) for index, incident in enumerate(incidents)
+        _fault(incident, owned[index], seen, records, chain)
+        for index, incident in enumerate(incidents)
     ]
     problems = [_unexpected(alert) for alert in owned[-1] if alert.status == "accepted"]
     for arrival in seen.arrivals:
@@ -78,7 +112,11 @@ def judge(
 
 
 def _fault(
-    incident: Incident, own: Sequence[Alert], seen: Seen, records: Sequence[FaultRecord]
+    incident: Incident,
+    own: Sequence[Alert],
+    seen: Seen,
+    records: Sequence[FaultRecord],
+    chain: Chain,
 ) -> Fault:
     wanted = {(item.kind, item.level): item for item in incident.expected}
     # In the order of the plan: two rules that see one record speak in either order.
@@ -108,7 +146,7 @@ def _fault(
     open_keys = {alert.key for alert in seen.alerts if alert.status == "accepted"}
     problems += [_unexpected(alert) for alert in held_back if alert.key not in open_keys]
     for expected, channel in outstanding(incident, Seen(own, seen.arrivals)):
-        problems.append(_missing(incident, expected, channel, own, records))
+        problems.append(_missing(incident, expected, channel, own, records, chain))
     return Fault(
         name=incident.name,
         title=incident.title,
@@ -200,6 +238,7 @@ def _missing(
     channel: str,
     own: Sequence[Alert],
     records: Sequence[FaultRecord],
+    chain: Chain,
 ) -> Text:
     """Say what did not arrive, how far it came, and so where to look."""
     name = Text(say(CHANNELS, channel, "zh"), say(CHANNELS, channel, "en"))
@@ -217,15 +256,9 @@ def _missing(
     elif any(
         r.kind == expected.kind and r.said_s >= incident.caused_at.timestamp() for r in records
     ):
-        reach = Text(
-            "日志记录已在 Elasticsearch，但规则没有触发；请看 elastalert 的日志",
-            "the log record is in Elasticsearch, but no rule fired; see the log of part elastalert",
-        )
+        reach = chain.written
     else:
-        reach = Text(
-            "日志记录没有到达 Elasticsearch；请依次看 service、agent、gateway 的日志",
-            "no log record reached Elasticsearch; see the logs of parts service, agent and gateway",
-        )
+        reach = chain.not_written
     return Text(
         f"{incident.title.zh}：{expected.kind}（{expected.level} 级）没有到达{name.zh}：{reach.zh}",
         f"{incident.title.en}: {expected.kind} (level {expected.level}) did not arrive on"

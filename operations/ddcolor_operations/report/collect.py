@@ -71,8 +71,7 @@ def node_durations(client: Elasticsearch, since: datetime) -> list[Durations]:
 
 def prompt_outcomes(client: Elasticsearch, since: datetime, until: datetime) -> list[Bucket]:
     """Return the prompts that ended in equal steps of time by outcome, empty steps included."""
-    length_s = (until - since).total_seconds()
-    step_s = next((s for s in _INTERVALS_S if length_s / s <= _COLUMNS), _INTERVALS_S[-1])
+    step_s = step_of((until - since).total_seconds())
     answer = client.search(
         index=LOGS,
         size=0,
@@ -98,6 +97,11 @@ def prompt_outcomes(client: Elasticsearch, since: datetime, until: datetime) -> 
         )
         for bucket in _buckets(answer, "time")
     ]
+
+
+def step_of(length_s: float) -> int:
+    """Return the seconds of one column, for a chart over that much time."""
+    return next((s for s in _INTERVALS_S if length_s / s <= _COLUMNS), _INTERVALS_S[-1])
 
 
 def fault_records(client: Elasticsearch, since: datetime) -> list[FaultRecord]:

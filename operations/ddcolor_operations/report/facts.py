@@ -103,7 +103,8 @@ class Message:
 class Run:
     """Everything about one run of the demo.
 
-    ``documents`` counts the documents of each data stream; ``versions`` names what ran.
+    ``documents`` counts the documents of each data stream; ``versions`` names what ran, and
+    ``left_out`` what did not and how to have it.
     """
 
     started_at: datetime
@@ -115,6 +116,7 @@ class Run:
     documents: Mapping[str, int]
     versions: Mapping[str, str]
     problems: tuple[Text, ...] = ()
+    left_out: tuple[Text, ...] = ()
 
     @property
     def all_problems(self) -> tuple[Text, ...]:
@@ -143,6 +145,7 @@ class Run:
             "faults": [_fault_json(fault) for fault in self.faults],
             "documents": dict(self.documents),
             "versions": dict(self.versions),
+            "left_out": [text.en for text in self.left_out],
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from comfyui_telemetry import __version__
 from ddcolor_operations.elastic import setup
@@ -30,6 +31,8 @@ _ELASTALERT_VERSION = "2.31.0"
 _ELASTALERT_SILENT_S = 15.0
 # The watcher does so each second, at the end of the way through its worker and back.
 _WATCHER_SILENT_S = 10.0
+# The watchdog writes down each look, every 10 s if not set otherwise, after its tries to tell.
+_WATCHDOG_SILENT_S = 120.0
 
 
 def build_parts(config: StackConfig) -> list[Part]:
@@ -39,13 +42,15 @@ def build_parts(config: StackConfig) -> list[Part]:
     """
     receivers = [_receivers(config)] if config.demo else []
     if config.embedded:
-        return [*receivers, _notifier(config), _watcher(config), _service(config)]
+        parts = [_notifier(config), _watchdog(config), _watcher(config), _service(config)]
+        return [*receivers, *parts]
     return [
         *receivers,
         _elasticsearch(config),
         _gateway(config),
         _agent(config),
         _notifier(config),
+        _watchdog(config),
         _elastalert(config),
         *([_watcher(config)] if config.watcher else []),
         _service(config),
@@ -118,21 +123,40 @@ def _agent(config: StackConfig) -> Part:
 
 
 def _notifier(config: StackConfig) -> Part:
-    file = config.notifier or write_notifier_config(config)
     launch = LaunchSpec(
-        (sys.executable, "-m", "ddcolor_operations.notifier", "--config", str(file)),
-        {
-            "DDCOLOR_NOTIFIER_HOST": HOST,
-            "DDCOLOR_NOTIFIER_PORT": str(config.port("notifier")),
-            "DDCOLOR_NOTIFIER_DATA_DIR": str(config.data_dir("notifier")),
-            "DDCOLOR_NOTIFIER_LOG_FILE": str(config.log_dir / "notifier.jsonl"),
-            "DDCOLOR_NOTIFIER_LANGUAGE": config.language,
-            # Without Elasticsearch there is nothing that a link could show.
-            "DDCOLOR_NOTIFIER_KIBANA_URL": "" if config.embedded else config.kibana_url,
-        },
+        (sys.executable, "-m", "ddcolor_operations.notifier", "--config", _notifier_file(config)),
+        _notifier_environment(config),
     )
     ready = http_ok(f"{config.url('notifier')}/healthz")
     return Part("notifier", __version__, config.port("notifier"), launch, ready)
+
+
+def _watchdog(config: StackConfig) -> Part:
+    state = config.data_dir("watchdog") / "watchdog.json"
+    launch = _command(
+        *("watchdog", "--config", _notifier_file(config), "--url", config.url("notifier")),
+        *("--state", str(state), "--log-file", str(config.log_dir / "watchdog.jsonl")),
+        # Its messages go by the notifier's channels and are worded as the notifier's are.
+        environment=_notifier_environment(config),
+    )
+    ready = touched_within(state, _WATCHDOG_SILENT_S)
+    return Part("watchdog", __version__, None, launch, ready)
+
+
+def _notifier_file(config: StackConfig) -> str:
+    return str(config.notifier or write_notifier_config(config))
+
+
+def _notifier_environment(config: StackConfig) -> dict[str, str]:
+    return {
+        "DDCOLOR_NOTIFIER_HOST": HOST,
+        "DDCOLOR_NOTIFIER_PORT": str(config.port("notifier")),
+        "DDCOLOR_NOTIFIER_DATA_DIR": str(config.data_dir("notifier")),
+        "DDCOLOR_NOTIFIER_LOG_FILE": str(config.log_dir / "notifier.jsonl"),
+        "DDCOLOR_NOTIFIER_LANGUAGE": config.language,
+        # Without Elasticsearch there is nothing that a link could show.
+        "DDCOLOR_NOTIFIER_KIBANA_URL": "" if config.embedded else config.kibana_url,
+    }
 
 
 def _elastalert(config: StackConfig) -> Part:
@@ -165,15 +189,12 @@ def _elastalert(config: StackConfig) -> Part:
 def _watcher(config: StackConfig) -> Part:
     ready_file = config.run_dir / "watcher.ready"
     ready_file.unlink(missing_ok=True)
-    launch = LaunchSpec(
-        (
-            *(sys.executable, "-m", "ddcolor_operations.watch", str(config.log_dir / "*.jsonl")),
-            *("--memory", str(config.data_dir("watcher") / "watch.sqlite")),
-            *("--notifier", config.url("notifier"), "--ready-file", str(ready_file)),
-            *("--log-file", str(config.log_dir / "watcher.jsonl")),
-            # The service starts at the same time: what it says before the watcher looks counts.
-            "--from-start",
-        )
+    launch = _command(
+        *("watch", str(config.log_dir / "*.jsonl"), "--notifier", config.url("notifier")),
+        *("--memory", str(config.data_dir("watcher") / "watch.sqlite")),
+        *("--ready-file", str(ready_file), "--log-file", str(config.log_dir / "watcher.jsonl")),
+        # The service starts at the same time: what it says before the watcher looks counts.
+        "--from-start",
     )
     ready = touched_within(ready_file, _WATCHER_SILENT_S)
     return Part("watcher", __version__, None, launch, ready, ("notifier",))
@@ -229,6 +250,11 @@ def _receivers(config: StackConfig) -> Part:
     )
     ready = http_ok(f"{config.url('receivers')}/healthz")
     return Part("receivers", __version__, config.port("receivers"), launch, ready)
+
+
+def _command(*arguments: str, environment: Mapping[str, str] | None = None) -> LaunchSpec:
+    """Return how a part that is one of our own commands is started."""
+    return LaunchSpec((sys.executable, "-m", "ddcolor_operations", *arguments), environment or {})
 
 
 def _silent(_: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ddcolor_operations.layout import cache_dir, project_root
 
-from .cached import ensure_folder
+from .cached import ensure_folder, is_complete
 from .commands import run_tool
 from .errors import ToolchainError
 from .progress import Progress, timed
@@ -35,15 +35,26 @@ def ensure(progress: Progress) -> Collectors:
     Raises ToolchainError if Go is missing or a build fails. Go keeps the modules and packages that
     are done, so a build that was cut off goes on where it stopped.
     """
-    sources = project_root() / "collector"
     return Collectors(
-        agent=_ensure_one(sources / "agent", "ddcolor-agent", progress),
-        gateway=_ensure_one(sources / "gateway", "ddcolor-gateway", progress),
+        agent=_ensure_one("agent", progress), gateway=_ensure_one("gateway", progress)
     )
 
 
-def _ensure_one(sources: Path, name: str, progress: Progress) -> Path:
-    folder = cache_dir() / "collectors" / f"{name}-{sources_hash(sources)}"
+def is_cached() -> bool:
+    """Say whether nothing is left to compile. Raises ToolchainError if sources are missing."""
+    return all(is_complete(_folder(which)) for which in ("agent", "gateway"))
+
+
+def _sources(which: str) -> Path:
+    return project_root() / "collector" / which
+
+
+def _folder(which: str) -> Path:
+    return cache_dir() / "collectors" / f"ddcolor-{which}-{sources_hash(_sources(which))}"
+
+
+def _ensure_one(which: str, progress: Progress) -> Path:
+    name, sources, folder = f"ddcolor-{which}", _sources(which), _folder(which)
 
     def build(target: Path) -> None:
         with timed(progress, f"{name}: compiling (minutes on the first run)"):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from ddcolor_operations.layout import cache_dir
 
-from .cached import ensure_folder
+from .cached import ensure_folder, is_complete
 from .commands import run_tool
 from .errors import ToolchainError
 from .failure_store import ensure_failure_store
@@ -91,8 +91,8 @@ def ensure(progress: Progress) -> ElasticsearchHome:
     has another hash than expected. After a call that was cut off the next one does what is missing.
     """
     java = find_java()
-    base = cache_dir() / "elasticsearch"
-    folder = base / f"{VERSION}-{_recipe_hash()}"
+    base = _base()
+    folder = _folder()
 
     def build(target: Path) -> None:
         repository = base / "download"
@@ -110,6 +110,19 @@ def ensure(progress: Progress) -> ElasticsearchHome:
     ensure_folder(folder, build)
     ensure_failure_store(folder / "home", java, VERSION, progress)
     return ElasticsearchHome(folder / "home", java)
+
+
+def is_cached() -> bool:
+    """Say whether nothing is left to fetch."""
+    return is_complete(_folder())
+
+
+def _base() -> Path:
+    return cache_dir() / "elasticsearch"
+
+
+def _folder() -> Path:
+    return _base() / f"{VERSION}-{_recipe_hash()}"
 
 
 def unpack(archive: Path, plugin: Path, home: Path) -> None:

@@ -42,6 +42,7 @@ def run_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Runner:
     runner = _Runner(tmp_path)
     monkeypatch.setattr(cli, "ensure_toolchain", lambda **_: None)
     monkeypatch.setattr(cli, "_run", runner.perform)
+    monkeypatch.setattr(cli, "missing", lambda _: [])
     monkeypatch.chdir(tmp_path)
     return runner
 
@@ -90,6 +91,25 @@ def test_a_notifier_of_the_users_own_is_not_used(
     (config,) = run_demo.configs
     assert config.notifier is None
     assert config.language == "en"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "options", "embedded"),
+    [([], [], False), ([], ["--embedded"], True), (["JDK >= 21"], [], True)],
+)
+def test_it_runs_embedded_where_the_whole_stack_cannot_run(
+    run_demo: _Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    lacking: list[str],
+    options: list[str],
+    embedded: bool,
+) -> None:
+    """A machine without JDK, Maven or Go has its demo too; elsewhere it is for the asking."""
+    monkeypatch.setattr(cli, "missing", lambda _: lacking)
+
+    assert run_demo(*options).exit_code == 0
+    (config,) = run_demo.configs
+    assert config.embedded is embedded
 
 
 def test_an_unknown_language_is_wrong_usage(run_demo: _Runner) -> None:

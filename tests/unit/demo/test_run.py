@@ -110,7 +110,11 @@ def test_each_fault_of_the_plan_expects_what_its_level_says() -> None:
         "missing_checkpoint": [("model_not_loaded", 3)],
         "out_of_memory": [("out_of_memory", 2)],
         "slow_inference": [("inference_timeout", 1)],
-        "three_failures": [("execution_error", 2), ("execution_error", 3)],
+        "three_failures": [
+            ("execution_error", 2),
+            ("execution_error", 3),
+            ("error_rate_high", 2),
+        ],
         "killed_process": [("service_down", 3)],
     }
     for expected in itertools.chain.from_iterable(fault.expected for fault in PLAN):

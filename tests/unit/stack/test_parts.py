@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ddcolor_operations.stack import parts
 from ddcolor_operations.stack.config import DEFAULT_PORTS, StackConfig
+from ddcolor_operations.stack.parts import build_parts
+from ddcolor_operations.toolchain import collectors, elasticsearch
 
 
 def _refuse(*_: object) -> None:
@@ -17,19 +19,21 @@ def _refuse(*_: object) -> None:
 @pytest.fixture
 def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StackConfig:
     """Return an embedded stack's settings on a machine without Java, Maven and Go."""
-    for tool in (parts.elasticsearch, parts.collectors):
+    for tool in (elasticsearch, collectors):
         monkeypatch.setattr(tool, "ensure", _refuse)
     return StackConfig.create(state=tmp_path, environ={}, embedded=True)
 
 
-def test_the_embedded_stack_has_three_parts(embedded: StackConfig) -> None:
-    """Service, watcher and notifier are all that a small deployment runs."""
-    assert [part.name for part in parts.build_parts(embedded)] == ["notifier", "watcher", "service"]
+def test_the_embedded_stack_needs_python_alone(embedded: StackConfig) -> None:
+    """Service, watcher and notifier, and who sees their death, are all that runs."""
+    names = [part.name for part in build_parts(embedded)]
+
+    assert names == ["notifier", "watchdog", "watcher", "service"]
 
 
 def test_the_embedded_stack_exports_and_links_nothing(embedded: StackConfig) -> None:
     """Without a collector the service exports nothing, and no message links to Kibana."""
-    environments = {part.name: part.launch.env for part in parts.build_parts(embedded)}
+    environments = {part.name: part.launch.env for part in build_parts(embedded)}
 
     assert environments["service"]["OTEL_TRACES_EXPORTER"] == "none"
     assert environments["service"]["OTEL_METRICS_EXPORTER"] == "none"
@@ -47,7 +51,7 @@ def test_the_embedded_stack_exports_and_links_nothing(embedded: StackConfig) -> 
     ],
 )
 def test_only_ports_that_are_listened_on_are_asked_for(
-    tmp_path: Path, settings: dict[str, bool], ports: set[str]
+    tmp_path: Path, settings: dict[str, Any], ports: set[str]
 ) -> None:
     """A port of a part that does not run may be taken by somebody else."""
     config = StackConfig.create(state=tmp_path, environ={}, **settings)
