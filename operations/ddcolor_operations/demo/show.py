@@ -16,11 +16,11 @@ from comfyui_telemetry.catalogue import Text
 from ddcolor_operations.report.facts import Expected, Fault, Run
 from ddcolor_operations.report.names import CHANNELS, SCENARIOS, say
 from ddcolor_operations.report.render import Trace
-from ddcolor_operations.report.scales import seconds
-from ddcolor_operations.report.spans import Row, total_s
+from ddcolor_operations.report.spans import total_s
+from ddcolor_operations.report.terminal import waterfall_table
+from ddcolor_operations.report.units import seconds
 
-_BAR_CELLS = 40
-_FRAME_CELLS = 10
+_FRAME_CELLS = 4
 _LEVEL_STYLE = {1: "dim", 2: "yellow", 3: "bold red"}
 
 
@@ -64,7 +64,9 @@ class Display:
     def photos(self, run: Run) -> None:
         """Print where the restored photos lie."""
         heads = (Text("场景", "Scenario"), Text("用时", "Took"), Text("结果", "Output"))
-        table = Table(*map(self.say, heads), title=self.say(Text("照片", "Photos")))
+        table = Table(title=self.say(Text("照片", "Photos")))
+        for head in heads:
+            table.add_column(self.say(head), overflow="fold")
         for photo in run.photos:
             scenario = say(SCENARIOS, photo.scenario, self._language)
             table.add_row(scenario, seconds(photo.seconds), escape(str(photo.output)))
@@ -82,7 +84,7 @@ class Display:
         table = Table(title=title)
         for head, whole in zip(heads, (False, True, True, True), strict=True):
             # On a narrow terminal the fault's title gives way, not a number.
-            table.add_column(self.say(head), no_wrap=whole)
+            table.add_column(self.say(head), no_wrap=whole, overflow="fold")
         for fault in run.faults:
             for index, expected in enumerate(fault.expected):
                 again = "" if fault.recovered_s is None else seconds(fault.recovered_s)
@@ -104,16 +106,9 @@ class Display:
 
     def trace(self, trace: Trace) -> None:
         """Print a trace as a waterfall, as wide as the terminal allows."""
-        total = total_s(trace.rows)
-        names = ["  " * row.depth + row.span.name for row in trace.rows]
-        details = [_detail(row) for row in trace.rows]
-        taken = max(map(len, names), default=0) + max(map(len, details), default=0)
-        cells = min(max(self._console.width - taken - _FRAME_CELLS, 8), _BAR_CELLS)
-        table = Table(box=None, show_header=False, padding=(0, 1))
-        for name, row, detail in zip(names, trace.rows, details, strict=True):
-            table.add_row(escape(name), bar(row, total, cells), detail)
-        title = f"{self.say(trace.title)} · {trace.trace_id} · {seconds(total)}"
-        self._console.print(Panel(table, title=title, title_align="left"))
+        title = f"{self.say(trace.title)} · {trace.trace_id} · {seconds(total_s(trace.rows))}"
+        rows = waterfall_table(trace.rows, self._console.width - _FRAME_CELLS)
+        self._console.print(Panel(rows, title=title, title_align="left"))
 
     def documents(self, run: Run) -> None:
         """Print the documents of each data stream, and the versions."""
@@ -121,7 +116,8 @@ class Display:
         table = Table(title=title, show_header=False)
         for stream, count in run.documents.items():
             table.add_row(stream, f"{count:,}")
-        self._console.print(table)
+        if run.documents:
+            self._console.print(table)
         versions = "  ".join(f"{name} {version}" for name, version in run.versions.items())
         self._console.print(escape(versions), style="dim", highlight=False)
 
@@ -155,26 +151,6 @@ class Display:
             )
             lines.append(f"[dim]{self.say(held)}[/]")
         return "\n".join(lines)
-
-
-def bar(row: Row, total: float, cells: int = _BAR_CELLS) -> str:
-    """Return the span's bar as text of ``cells`` characters, with at least one of them filled."""
-    start = round(row.offset_s / total * cells) if total else 0
-    start = min(start, cells - 1)
-    filled = max(round(row.span.duration_s / total * cells), 1) if total else 1
-    filled = min(filled, cells - start)
-    style = "red" if row.failed else "green" if row.outcome else "blue"
-    rest = cells - start - filled
-    return f"{' ' * start}[{style}]{'━' * filled}[/]{' ' * rest}"
-
-
-def _detail(row: Row) -> str:
-    facts: Sequence[str | None] = (
-        None if row.took_s is None else seconds(row.took_s),
-        row.outcome,
-        row.error_kind,
-    )
-    return "  ".join(fact for fact in facts if fact)
 
 
 def _level(expected: Expected) -> str:

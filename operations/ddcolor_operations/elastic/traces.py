@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from elasticsearch import Elasticsearch
 
@@ -46,21 +48,21 @@ def find_trace(client: Elasticsearch, given: str) -> str:
     )
 
 
-def _trace_of(client: Elasticsearch, index: str, query: dict[str, object]) -> str | None:
-    with_trace = {"bool": {"filter": [query, {"exists": {"field": "trace_id"}}]}}
+def _trace_of(client: Elasticsearch, index: str, query: Mapping[str, Any]) -> str | None:
+    with_trace: dict[str, Any] = {"bool": {"filter": [query, {"exists": {"field": "trace_id"}}]}}
     answer = client.search(
         index=index,
         query=with_trace,
         size=1,
         sort=[{"@timestamp": "desc"}],
-        source=["trace_id"],
+        source_includes=["trace_id"],
         ignore_unavailable=True,
     )
     hits = answer["hits"]["hits"]
     return str(hits[0]["_source"]["trace_id"]) if hits else None
 
 
-def _has(client: Elasticsearch, index: str, query: dict[str, object]) -> bool:
+def _has(client: Elasticsearch, index: str, query: Mapping[str, Any]) -> bool:
     answer = client.search(
         index=index, query=query, size=0, terminate_after=1, ignore_unavailable=True
     )

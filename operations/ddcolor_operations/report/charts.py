@@ -1,24 +1,21 @@
-"""The report's charts. Each takes measured values and returns one ``<svg>``."""
+"""The charts of a run's report, as plotly.js draws them; colours are variables of the page's style.
+
+Legends are the page's own, in both of its languages.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from markupsafe import Markup
+from typing import Any
 
 from .facts import Delivery, Fault
-from .scales import Scale, linear, logarithmic, seconds, tick_label
-from .spans import Row, total_s
-from .svg import Svg, percent
+from .figures import Figure, plain, tone_of
+from .spans import Row
+from .units import seconds
 
-_AXIS_HEIGHT = 22.0
-_ROW_HEIGHT = 38.0
-_ALERT_HEIGHT = 58.0
-_LANE_HEIGHT = 8.0
-_GUTTER = 0.06
-_INDENT = 14
+_LANE = 0.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +38,29 @@ class Bucket:
     counts: Mapping[str, int]
 
 
-def trace_chart(rows: Sequence[Row], label: str) -> Markup:
-    """Draw a trace as a waterfall: a bar for each span under its name, children indented."""
-    scale = linear(total_s(rows))
-    svg = Svg(_AXIS_HEIGHT + len(rows) * _ROW_HEIGHT, label)
-    _axis(svg, scale, len(rows) * _ROW_HEIGHT)
-    for index, row in enumerate(rows):
-        top = _AXIS_HEIGHT + index * _ROW_HEIGHT
-        span = row.span
-        tone = _tone(row)
-        svg.text(f"{row.depth * _INDENT}", top + 14, span.name, "label")
-        took = None if row.took_s is None else seconds(row.took_s)
-        detail = " · ".join(filter(None, (row.error_kind or row.outcome, took)))
-        svg.text("100%", top + 14, detail, f"value {tone}", anchor="end")
-        start, end = scale.at(row.offset_s), scale.at(row.offset_s + span.duration_s)
-        title = f"{span.name}: +{seconds(row.offset_s)}, {seconds(span.duration_s)}"
-        svg.bar(start, top + 20, end - start, 9, f"bar {tone}", title)
-    return svg.render()
+def trace_chart(rows: Sequence[Row]) -> Figure:
+    """Draw a trace as a waterfall: a bar for each span beside its name, children indented."""
+    # The line in the bar's own colour keeps one of no length visible.
+    tones = ["--bad" if row.failed else tone_of(row.outcome or "") or "--request" for row in rows]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": list(range(len(rows))),
+        "base": [row.offset_s for row in rows],
+        "x": [row.span.duration_s for row in rows],
+        "marker": {"color": tones, "line": {"color": tones, "width": 2}},
+        "hovertext": [
+            f"{plain(row.span.name)}: +{seconds(row.offset_s)}<br>{plain(_detail(row))}"
+            for row in rows
+        ],
+        "hoverinfo": "text",
+    }
+    # A non-breaking space is not folded away as a plain one would be.
+    names = ["\u00a0\u00a0" * row.depth + plain(row.span.name) for row in rows]
+    return _figure([bars], _lanes(names), _seconds_axis())
 
 
-def latency_chart(faults: Sequence[Fault], label: str) -> Markup:
+def latency_chart(faults: Sequence[Fault]) -> Figure:
     """Draw, for each alert, when Elasticsearch, the notifier and each channel had it.
 
     The line runs from the fault (0 s) to the last message; ticks on it are the two stations
@@ -70,90 +70,108 @@ def latency_chart(faults: Sequence[Fault], label: str) -> Markup:
     for fault in faults:
         for alert in fault.alerts:
             alerts.setdefault(alert.alert_id, []).append(alert)
-    scale = linear(max((max(_seconds_of(own)) for own in alerts.values()), default=1.0))
-    svg = Svg(_AXIS_HEIGHT + len(alerts) * _ALERT_HEIGHT, label)
-    _axis(svg, scale, len(alerts) * _ALERT_HEIGHT)
-    for index, own in enumerate(alerts.values()):
-        first, last = own[0], max(_seconds_of(own))
-        top = _AXIS_HEIGHT + index * _ALERT_HEIGHT
-        lanes = len(own) * _LANE_HEIGHT
-        middle = top + 19 + lanes / 2
-        svg.text("0", top + 13, f"{first.kind} · L{first.level}", "label")
-        svg.text("100%", top + 13, seconds(last), "value", anchor="end")
-        svg.line("0", middle, percent(scale.at(last)), middle, "track")
-        for name, moment in (("indexed", first.indexed_s), ("accepted", first.accepted_s)):
+    traces = []
+    for number, own in enumerate(alerts.values()):
+        first, last = own[0], max(alert.seconds for alert in own)
+        traces.append(_line([0, last], [number, number], "--track", 3))
+        for tone, moment in (("--faint", first.indexed_s), ("--ink", first.accepted_s)):
             if moment is not None:
-                at = percent(scale.at(moment))
-                svg.line(at, middle - 7, at, middle + 7, f"hop {name}")
-        for lane, alert in enumerate(own):
-            y = top + 19 + (lane + 0.5) * _LANE_HEIGHT
-            title = f"{alert.channel}: {seconds(alert.seconds)}"
-            svg.dot(scale.at(alert.seconds), y, 4, f"dot {alert.channel}", title)
-    return svg.render()
+                stretch = [number - 0.2, number + 0.2]
+                traces.append(_line([moment, moment], stretch, tone, 2))
+        lanes = [number + (lane - (len(own) - 1) / 2) * _LANE for lane in range(len(own))]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [alert.seconds for alert in own],
+                "y": lanes,
+                "marker": {"color": [f"--{alert.channel}" for alert in own], "size": 9},
+                "hovertext": [f"{alert.channel}: {seconds(alert.seconds)}" for alert in own],
+                "hoverinfo": "text",
+            }
+        )
+    names = [f"{plain(own[0].kind)} · L{own[0].level}" for own in alerts.values()]
+    return _figure(traces, _lanes(names), _seconds_axis())
 
 
-def durations_chart(classes: Sequence[Durations], label: str) -> Markup:
+def durations_chart(classes: Sequence[Durations]) -> Figure:
     """Draw each node class's range (line), p50 to p95 (bar) and p50 (dot) on a logarithmic axis."""
-    scale = logarithmic([value for item in classes for value in (item.low, item.high)])
-    svg = Svg(_AXIS_HEIGHT + len(classes) * _ROW_HEIGHT, label)
-    _axis(svg, scale, len(classes) * _ROW_HEIGHT)
-    for index, item in enumerate(classes):
-        middle = _AXIS_HEIGHT + index * _ROW_HEIGHT + 26
-        svg.text("0", middle - 12, f"{item.class_type} × {item.count}", "label")
-        value = f"p50 {seconds(item.p50)} · p95 {seconds(item.p95)}"
-        svg.text("100%", middle - 12, value, "value", anchor="end")
-        low, high = scale.at(item.low), scale.at(item.high)
-        svg.line(percent(low), middle, percent(high), middle, "track")
-        start, end = scale.at(item.p50), scale.at(item.p95)
-        svg.bar(start, middle - 4, end - start, 8, "bar range")
-        title = f"{item.class_type}: {seconds(item.low)} – {seconds(item.high)}"
-        svg.dot(start, middle, 5, "dot p50", title)
-    return svg.render()
+    traces = []
+    for number, item in enumerate(classes):
+        at = [number, number]
+        traces.append(_line([item.low, item.high], at, "--track", 3))
+        traces.append(_line([item.p50, item.p95], at, "--between", 8))
+    facts = [f"p50 {seconds(item.p50)}<br>p95 {seconds(item.p95)}" for item in classes]
+    extremes = [f"{seconds(item.low)} – {seconds(item.high)}" for item in classes]
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [item.p50 for item in classes],
+            "y": list(range(len(classes))),
+            "marker": {"color": "--accent", "size": 11},
+            "hovertext": [
+                f"{plain(item.class_type)}<br>{fact}<br>{extreme}"
+                for item, fact, extreme in zip(classes, facts, extremes, strict=True)
+            ],
+            "hoverinfo": "text",
+        }
+    )
+    names = [f"{plain(item.class_type)} × {item.count}" for item in classes]
+    return _figure(traces, _lanes(names), {**_seconds_axis(), "type": "log", "rangemode": "normal"})
 
 
-def outcomes_chart(buckets: Sequence[Bucket], label: str) -> Markup:
+def outcomes_chart(buckets: Sequence[Bucket]) -> Figure:
     """Draw prompts by outcome as stacked columns over time, one column for each bucket."""
-    height, head = 120.0, 16.0
-    most = max((sum(bucket.counts.values()) for bucket in buckets), default=0)
-    scale = linear(max(most, 1), wanted=max(min(most, 4), 1))
-    svg = Svg(head + height + _AXIS_HEIGHT, label)
-    for tick in scale.ticks:
-        y = head + height * (1 - scale.at(tick))
-        svg.line("0", y, "100%", y, "grid")
-        svg.text("0", y - 3, f"{tick:g}", "tick")
-    slot = (1 - _GUTTER) / max(len(buckets), 1)
-    for index, bucket in enumerate(buckets):
-        left = _GUTTER + index * slot
-        top = head + height
-        for outcome, count in bucket.counts.items():
-            if count:
-                tall = height * scale.at(count)
-                top -= tall
-                title = f"{_clock(bucket.start)} {outcome}: {count}"
-                svg.bar(left, top, slot * 0.82, tall, f"bar {outcome}", title)
-    for index in sorted({0, len(buckets) // 2, len(buckets) - 1} if buckets else set()):
-        x = _GUTTER + (index + 0.41) * slot
-        anchor = "end" if index and index == len(buckets) - 1 else "middle" if index else "start"
-        svg.text(percent(x), head + height + 16, _clock(buckets[index].start), "tick", anchor)
-    return svg.render()
+    outcomes = dict.fromkeys(outcome for bucket in buckets for outcome in bucket.counts)
+    traces = [
+        {
+            "type": "bar",
+            "name": plain(outcome),
+            "x": [bucket.start.strftime("%Y-%m-%d %H:%M:%S") for bucket in buckets],
+            "y": [bucket.counts.get(outcome, 0) for bucket in buckets],
+            "marker": {"color": tone_of(outcome) or "--c1"},
+        }
+        for outcome in outcomes
+    ]
+    across = {"type": "date", "tickformat": "%H:%M:%S", "showgrid": False, "automargin": True}
+    figure = _figure(traces, {"rangemode": "tozero", "automargin": True}, across)
+    figure["layout"] |= {"barmode": "stack", "hovermode": "x unified"}
+    return figure
 
 
-def _seconds_of(deliveries: Sequence[Delivery]) -> list[float]:
-    return [delivery.seconds for delivery in deliveries]
+def _detail(row: Row) -> str:
+    took = None if row.took_s is None else seconds(row.took_s)
+    return " · ".join(filter(None, (row.error_kind or row.outcome, took)))
 
 
-def _axis(svg: Svg, scale: Scale, height: float) -> None:
-    for index, tick in enumerate(scale.ticks):
-        at = percent(scale.at(tick))
-        last = index == len(scale.ticks) - 1
-        anchor = "end" if last else "middle" if index else "start"
-        svg.text(at, 12, tick_label(tick), "tick", anchor)
-        svg.line(at, _AXIS_HEIGHT - 4, at, _AXIS_HEIGHT + height, "grid")
+def _figure(traces: list[dict[str, Any]], up: Figure, across: Figure) -> Figure:
+    layout = {"showlegend": False, "hovermode": "closest", "xaxis": across, "yaxis": up}
+    return {"data": traces, "layout": layout}
 
 
-def _tone(row: Row) -> str:
-    return "failed" if row.failed else row.outcome or "request"
+def _line(across: Sequence[float], up: Sequence[float], tone: str, width: int) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(across),
+        "y": list(up),
+        "line": {"color": tone, "width": width},
+        "hoverinfo": "skip",
+    }
 
 
-def _clock(moment: datetime) -> str:
-    return moment.strftime("%H:%M:%S")
+def _lanes(names: Sequence[str]) -> Figure:
+    """Return an axis with a lane for each name, the first at the top."""
+    return {
+        "tickvals": list(range(len(names))),
+        "ticktext": list(names),
+        "range": [len(names) - 0.4, -0.6],
+        "showgrid": False,
+        "zeroline": False,
+        "automargin": True,
+    }
+
+
+def _seconds_axis() -> Figure:
+    return {"ticksuffix": " s", "tickformat": "~g", "rangemode": "tozero", "automargin": True}

@@ -5,20 +5,19 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from comfyui_telemetry.catalogue import Text
 
-from . import charts, names
+from . import charts, names, page
 from .charts import Bucket, Durations
 from .facts import Delivery, Run
+from .figures import Figure
 from .pictures import embed
-from .scales import seconds
 from .spans import Row, total_s
+from .units import seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +43,31 @@ def render(run: Run, evidence: Evidence, language: str = "zh") -> str:
 
     Raises OSError when a photo of the run cannot be read.
     """
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(t=_both, names=names)
-    environment.filters.update(seconds=seconds)
-    return environment.get_template("report.html.j2").render(
+    figures: dict[str, Figure] = {
+        "latency": charts.latency_chart(run.faults),
+        "durations": charts.durations_chart(evidence.durations),
+        "outcomes": charts.outcomes_chart(evidence.outcomes),
+    }
+    traces = []
+    for number, trace in enumerate(evidence.traces):
+        figures[f"trace-{number}"] = charts.trace_chart(trace.rows)
+        traces.append((trace, total_s(trace.rows), f"trace-{number}"))
+    return page.render(
+        "report.html.j2",
+        styles=("report.css",),
+        scripts=("report.js",),
+        figures=figures,
+        filters={"seconds": seconds},
         language=language,
+        t=_both,
+        names=names,
         run=run,
-        style=Markup(_asset("report.css")),  # noqa: S704 - the package's own file
-        script=Markup(_asset("report.js")),  # noqa: S704 - the package's own file
         photos=[(photo, embed(photo.input), embed(photo.output)) for photo in run.photos],
-        figures=_key_figures(run),
-        latency=charts.latency_chart(run.faults, "Seconds from fault to message"),
+        key_figures=_key_figures(run),
+        latency_lanes=len({alert.alert_id for fault in run.faults for alert in fault.alerts}),
         by_channel=_by_channel(run),
-        traces=[(trace, total_s(trace.rows), _trace_chart(trace)) for trace in evidence.traces],
-        durations=charts.durations_chart(evidence.durations, "Durations by node class"),
-        outcomes=charts.outcomes_chart(evidence.outcomes, "Prompts by outcome over time"),
+        traces=traces,
+        duration_lanes=len(evidence.durations),
         most_documents=max(run.documents.values(), default=0),
     )
 
@@ -78,14 +81,6 @@ def write(file: Path, run: Run, evidence: Evidence, language: str = "zh") -> Non
 def _both(text: Text) -> Markup:
     """Return both languages; the page's style shows one of them."""
     return Markup('<span lang="zh">{}</span><span lang="en">{}</span>').format(text.zh, text.en)
-
-
-def _asset(name: str) -> str:
-    return (resources.files(__package__ or "") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _trace_chart(trace: Trace) -> Markup:
-    return charts.trace_chart(trace.rows, f"Trace {trace.trace_id}")
 
 
 def _sent(run: Run) -> list[Delivery]:

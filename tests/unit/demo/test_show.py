@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rich.text import Text as RichText
 
 from comfyui_telemetry.catalogue import Text
-from ddcolor_operations.demo.show import Display, bar
-from ddcolor_operations.report.spans import total_s, waterfall
+from ddcolor_operations.demo.show import Display
 from tests.support import runs
 
 
@@ -68,24 +66,6 @@ def test_a_message_is_not_taken_for_markup() -> None:
     display.done(Text("[red]x[/]", "[red]x[/] [bold"))
 
     assert "[red]x[/] [bold" in stream.getvalue()
-
-
-def test_every_bar_has_the_same_width_and_is_visible() -> None:
-    """Even a span of no length leaves a mark, and none leaves its row."""
-    rows = waterfall(runs.failed_trace())
-    bars = [RichText.from_markup(bar(row, total_s(rows), cells=20)).plain for row in rows]
-
-    assert {len(text) for text in bars} == {20}
-    assert all("━" in text for text in bars)
-    assert bars[0].startswith("━ ")
-    assert bars[3].endswith("━")
-
-
-def test_a_trace_of_no_length_can_be_drawn() -> None:
-    """Spans that took no time at all are no division by zero."""
-    (row,) = waterfall([runs.span("a", None, "x", 0.0, 0.0)])
-
-    assert "━" in bar(row, 0.0)
 
 
 def test_a_narrow_terminal_breaks_no_number_from_its_channel(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,13 +25,20 @@ class _Page(HTMLParser):
         super().__init__()
         self.sources: list[str] = []
         self.language = ""
+        self.policy = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self.sources += [str(values[name]) for name in ("src", "href", "srcset") if name in values]
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = str(values["content"])
         if tag == "html":
             self.language = str(values["lang"])
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def test_the_report_loads_nothing_from_anywhere(tmp_path: Path) -> None:
@@ -39,8 +48,18 @@ def test_the_report_loads_nothing_from_anywhere(tmp_path: Path) -> None:
 
     assert page.sources
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
-    assert "default-src 'none'" in html
-    assert not re.search(r"@import|url\(", html)
+    assert page.policy.startswith("default-src 'none'; ")
+    assert not re.search(r"@import|url\(", html[: html.index("</style>")])
+
+
+def test_only_the_pages_own_scripts_run(tmp_path: Path) -> None:
+    """The policy names the digest of each script that the page holds, and no other source."""
+    html = render(runs.run(tmp_path), runs.evidence())
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    allowed = next(p for p in _Page(html).policy.split("; ") if p.startswith("script-src"))
+
+    assert len(scripts) == 3
+    assert allowed.split()[1:] == [f"'sha256-{digest}'" for digest in map(_digest, scripts)]
 
 
 def test_the_language_shown_first_can_be_chosen(tmp_path: Path) -> None:
