@@ -24,9 +24,7 @@ its place, and what happened after it counts on.
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -35,39 +33,13 @@ from elastalert.elastalert import ElasticsearchException
 from elastalert.ruletypes import RuleType
 from elastalert.util import EAException, dt_to_ts, elasticsearch_client, hashable, lookup_es_key
 
-from ddcolor_alerts.alert import FINDING, RECORD_UID, to_moment
+from ddcolor_alerts.alert import FINDING, RECORD_UID
+from ddcolor_alerts.matching import Event, FieldMatcher, place_of
+from ddcolor_alerts.streaks import Streaks
 
 _LOG = logging.getLogger("ddcolor_alerts.consecutive")
 
 _PAGE = 100
-
-# A streak of more failures is known by its length; nothing arrives that late.
-_KNOWN_ONE_BY_ONE = 1000
-
-Event = Mapping[str, Any]
-
-
-class FieldMatcher:
-    """Field names with the value, or the list of values, that each must have."""
-
-    def __init__(self, spec: object, option: str) -> None:
-        if not isinstance(spec, dict) or not spec:
-            raise EAException(f"{option}: give one or more fields with their values")
-        self._wanted = {
-            str(field): [str(item) for item in (values if isinstance(values, list) else [values])]
-            for field, values in spec.items()
-        }
-
-    def __call__(self, event: Event) -> bool:
-        """Return whether ``event`` has one of the wanted values in every field."""
-        return all(
-            str(lookup_es_key(event, field)) in values for field, values in self._wanted.items()
-        )
-
-    def query(self) -> dict[str, Any]:
-        """Return the same condition as an Elasticsearch query."""
-        terms = [{"terms": {field: values}} for field, values in self._wanted.items()]
-        return {"bool": {"filter": terms}}
 
 
 class History(Protocol):
@@ -115,36 +87,6 @@ class ElasticsearchHistory:
             body["search_after"] = found[-1]["sort"]
 
 
-# Where an event stands in the order in which things happened: seconds since the epoch, and its uid.
-Place = tuple[float, str]
-
-
-@dataclass(slots=True)
-class Streak:
-    """The failures of one key since its last success; ``more`` came before the listed ones."""
-
-    failures: list[Place] = field(default_factory=list)
-    more: int = 0
-    success: Place = (0.0, "")
-
-    def fail(self, place: Place) -> int:
-        """Add a failure; return the streak's length, or 0 if it belongs to one that is over."""
-        index = bisect_left(self.failures, place)
-        if place <= self.success or self.failures[index : index + 1] == [place]:
-            return 0
-        self.failures.insert(index, place)
-        if len(self.failures) > 2 * _KNOWN_ONE_BY_ONE:
-            del self.failures[:_KNOWN_ONE_BY_ONE]
-            self.more += _KNOWN_ONE_BY_ONE
-        return self.more + len(self.failures)
-
-    def succeed(self, place: Place) -> None:
-        """End the streak at a moment; failures after it are a new one."""
-        if place > self.success:
-            self.success, self.more = place, 0
-            self.failures = [failure for failure in self.failures if failure > place]
-
-
 class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no types
     """Matches at every ``threshold``-th failure in a row; see the module's text."""
 
@@ -157,15 +99,18 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
             raise EAException(f"threshold: {self._threshold!r} is not a whole number above 1")
         self._failure = FieldMatcher(rules["failure"], "failure")
         self._success = FieldMatcher(rules["success"], "success")
-        self._streaks: dict[str, Streak] = {}
-        self._waiting: list[tuple[Event, datetime]] = []
+        self._streaks: dict[str, Streaks] = {}
+        self._waiting: list[Event] = []
+        self._start = datetime.max
         self.history: History | None = ElasticsearchHistory(rules, self._failure, self._success)
 
     def add_data(self, data: list[dict[str, Any]]) -> None:
-        """Take new documents, the oldest first."""
-        # Everything up to the start of this query is history; what is after it comes here.
+        """Take new documents, in any order."""
+        # Everything up to the start of a query is history; what is after it comes here.
         start = self.rules.get("starttime") or _time_of(self.rules, data[0])
-        self._waiting.extend((event, start) for event in _in_order(data))
+        if not self._waiting:
+            self._start = start
+        self._waiting.extend(data)
         try:
             self._work()
         except ElasticsearchException as error:
@@ -186,55 +131,45 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
 
     def dump(self) -> dict[str, Any]:
         """Return all streaks, as JSON holds them."""
-        return {
-            key: {"failures": streak.failures, "more": streak.more, "success": streak.success}
-            for key, streak in self._streaks.items()
-        }
+        return {key: streaks.dump() for key, streaks in self._streaks.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Know what :meth:`dump` has said: there is no other history from now on."""
         self.history = None
-        for key, known in state.items():
-            failures = [(at, uid) for at, uid in known["failures"]]
-            at, uid = known["success"]
-            self._streaks[key] = Streak(failures, known["more"], (at, uid))
+        self._streaks = {key: Streaks.restore(known) for key, known in state.items()}
 
     def _work(self) -> None:
-        while self._waiting:
-            event, start = self._waiting[0]
+        """Count what waits, key by key; what has no history yet goes on waiting."""
+        outcomes: dict[str, list[Event]] = {}
+        for event in self._waiting:
             if self._failure(event) or self._success(event):
                 key = str(hashable(lookup_es_key(event, self.rules["query_key"])))
-                if key not in self._streaks:
-                    self._streaks[key] = self._before(key, start)
-                self._count(self._streaks[key], event)
-            self._waiting.pop(0)
+                outcomes.setdefault(key, []).append(event)
+        for key in outcomes:
+            if key not in self._streaks:
+                self._streaks[key] = self._before(key)
+        self._waiting.clear()
+        for key, events in outcomes.items():
+            self._count(self._streaks[key], events)
 
-    def _count(self, streak: Streak, event: Event) -> None:
-        if self._success(event):
-            streak.succeed(_place(event))
-            return
-        length = streak.fail(_place(event))
-        if length and length % self._threshold == 0:
-            self.add_match({**event, FINDING: {"count": length}})
+    def _count(self, streaks: Streaks, events: list[Event]) -> None:
+        by_place = {place_of(event): event for event in events}
+        succeeded = {place for place, event in by_place.items() if self._success(event)}
+        failed = by_place.keys() - succeeded
+        for place, length in streaks.add(failed, succeeded, self._threshold):
+            self.add_match({**by_place[place], FINDING: {"count": length}})
 
-    def _before(self, key: str, moment: datetime) -> Streak:
-        streak = Streak()
-        for event in self.history.outcomes_before(key, moment) if self.history else ():
+    def _before(self, key: str) -> Streaks:
+        failed, succeeded = [], []
+        for event in self.history.outcomes_before(key, self._start) if self.history else ():
             if self._success(event):
-                streak.succeed(_place(event))
+                succeeded.append(place_of(event))
                 break
             if self._failure(event):
-                streak.fail(_place(event))
-        return streak
-
-
-def _place(event: Event) -> Place:
-    moment = to_moment(lookup_es_key(event, "@timestamp"))
-    return moment.timestamp() if moment else 0.0, str(lookup_es_key(event, RECORD_UID))
-
-
-def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(data, key=_place)
+                failed.append(place_of(event))
+        streaks = Streaks()
+        streaks.add(failed, succeeded, self._threshold)
+        return streaks
 
 
 def _time_of(rules: Mapping[str, Any], event: Event) -> datetime:

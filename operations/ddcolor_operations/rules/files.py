@@ -21,6 +21,18 @@ class RuleFileError(Exception):
         self.text = text
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake and where it stands; ``line`` counts from 1."""
+
+    path: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class YamlFile:
     """One YAML mapping and the line of each of its keys."""

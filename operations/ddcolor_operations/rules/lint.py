@@ -10,49 +10,24 @@ import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from comfyui_telemetry import semconv
-from comfyui_telemetry.catalogue import CATALOGUE
-from ddcolor_alerts.fields import ALIASES, Fields
-from ddcolor_alerts.query import fields_of, matches_filter
-from ddcolor_alerts.values import QueryError
-
 from . import options
-from .files import Rule, RuleFileError, load_rule, rule_files
+from .content import filter_problems, metadata_problems
+from .files import Problem, Rule, RuleFileError, load_rule, rule_files
 
 # Set by whatever starts ElastAlert2; `python -m ddcolor_alerts.launcher --help` lists them.
 LAUNCHER_VARIABLES = frozenset(
     {"ES_HOST", "ES_PORT", "DDCOLOR_NOTIFIER_URL", "DDCOLOR_RULES_FOLDER"}
 )
-FROM_RECORD = "from_record"
 INGEST_TIME = "event.ingested"
 
 _REQUIRED = ("name", "type", "index", "alert", "filter", "realert", options.METADATA)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-# Fields of a document that are no attributes, so not in the semantic conventions.
-_DOCUMENT_FIELDS = frozenset(
-    {"@timestamp", "body.text", "event.ingested", "severity_number", "severity_text", "span_id"}
-    | {"trace_id", "observed_timestamp"}
-) | set(ALIASES)
-_PREFIXES = ("attributes.", "resource.attributes.", "scope.attributes.")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """One mistake and where it stands; ``line`` counts from 1."""
-
-    path: Path
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.text}"
 
 
 def lint_folder(
@@ -98,8 +73,8 @@ def _lint_rule(
     yield from _options(rule)
     yield from _classes(rule, classes)
     yield from _times(rule, default_buffer)
-    yield from _metadata(rule)
-    yield from _filter(rule)
+    yield from metadata_problems(rule)
+    yield from filter_problems(rule)
 
 
 _WHY = {
@@ -118,6 +93,9 @@ def _options(rule: Rule) -> Iterator[Problem]:
                 yield Problem(source.path, line, f"the option {name!r} is not known{hint}")
             elif (problem := options.type_problem(value, known[name])) and not _variable(value):
                 yield Problem(source.path, line, f"{name}: {problem}")
+            elif name in options.SERVER_SIDE_OPTIONS and value:
+                text = f"{name}: lets Elasticsearch count, so the log watcher could not: remove it"
+                yield Problem(source.path, line, text)
 
 
 def _variable(value: object) -> bool:
@@ -142,7 +120,11 @@ def _classes(rule: Rule, folder: Path | None) -> Iterator[Problem]:
                 yield Problem(*rule.where(option), text)
             elif folder and not _class_exists(name, folder):
                 yield Problem(*rule.where(option), f"{option}: there is no class {name}")
-    if "alert" in rule.data and rule.data["alert"] not in (options.ALERTER, [options.ALERTER]):
+    if rule.data.get("type") in options.SERVER_SIDE_TYPES:
+        text = f"type: {rule.data['type']} runs on Elasticsearch only: use {options.WINDOW}"
+        yield Problem(*rule.where("type"), text)
+    alerter = rule.data.get("alert", options.ALERTER)
+    if alerter not in (options.ALERTER, [options.ALERTER], options.HEARTBEAT):
         text = f"alert: only {options.ALERTER} keeps an alert until it is delivered"
         yield Problem(*rule.where("alert"), text)
 
@@ -174,77 +156,6 @@ def _times(rule: Rule, default_buffer: timedelta | None) -> Iterator[Problem]:
     if not rule.data.get("scan_entire_timeframe"):
         text = "scan_entire_timeframe: true is missing: a restart would forget what was counted"
         yield Problem(*rule.where("timeframe"), text)
-
-
-def _metadata(rule: Rule) -> Iterator[Problem]:
-    metadata = rule.data.get(options.METADATA)
-    if not isinstance(metadata, dict):
-        return
-    key = options.METADATA
-
-    def problem(text: str, *names: str) -> Problem:
-        return Problem(*rule.where(key, *names), f"{'.'.join((key, *names))}: {text}")
-
-    for name in options.METADATA_REQUIRED:
-        if not metadata.get(name):
-            yield problem(f"{name} is missing")
-    for name in metadata:
-        if name not in options.METADATA_KNOWN:
-            hint = options.suggestion(str(name), options.METADATA_KNOWN)
-            yield problem(f"the option is not known{hint}", str(name))
-    kind = metadata.get("kind")
-    if kind and kind != FROM_RECORD and kind not in CATALOGUE:
-        hint = options.suggestion(str(kind), CATALOGUE)
-        yield problem(f"{kind!r} is no kind of the fault catalogue{hint}", "kind")
-    if metadata.get("level") not in (None, 1, 2, 3):
-        yield problem(f"{metadata['level']!r} is not 1, 2 or 3", "level")
-    runbook = metadata.get("runbook")
-    if runbook and (not isinstance(runbook, dict) or not {"zh", "en"} <= set(runbook)):
-        yield problem("give it in zh and in en", "runbook")
-    try:
-        str(metadata.get("summary", "")).format(count=1, message="")
-    except (KeyError, IndexError, ValueError):
-        yield problem("only {count} and {message} can be filled in", "summary")
-    named = [*metadata.get("identity", []), *metadata.get("values", {}).values()]
-    for field in named:
-        if wrong := _field_problem(str(field)):
-            yield problem(wrong, "identity" if field in metadata.get("identity", []) else "values")
-
-
-def _filter(rule: Rule) -> Iterator[Problem]:
-    filters = rule.data.get("filter", [])
-    if not isinstance(filters, list):
-        yield Problem(*rule.where("filter"), "filter: must be a list")
-        return
-    try:
-        matches_filter(filters, Fields({}))
-        fields = [*fields_of(filters), *_fields_of_options(rule)]
-    except (QueryError, AttributeError) as error:
-        yield Problem(*rule.where("filter"), f"filter: {error}")
-        return
-    for field in fields:
-        if hint := _field_problem(field):
-            yield Problem(*rule.where("filter"), f"filter: {hint}")
-
-
-def _fields_of_options(rule: Rule) -> Iterator[str]:
-    key = rule.data.get("query_key", [])
-    yield from key if isinstance(key, list) else [key]
-    if rule.data.get("type") == options.CONSECUTIVE:
-        for name in ("failure", "success"):
-            fields = rule.data.get(name)
-            yield from fields if isinstance(fields, dict) else ()
-
-
-def _field_problem(field: str) -> str | None:
-    """Return what is wrong with a field's name: a misspelt one just never finds anything."""
-    bare = field
-    for prefix in _PREFIXES:
-        bare = bare.removeprefix(prefix)
-    if bare in _DOCUMENT_FIELDS or bare in semconv.ATTRIBUTES:
-        return None
-    hint = options.suggestion(bare, {*semconv.ATTRIBUTES, *_DOCUMENT_FIELDS})
-    return f"the field {field!r} is in no document{hint}"
 
 
 def _default_buffer(config: Path | None, problems: set[Problem]) -> timedelta | None:

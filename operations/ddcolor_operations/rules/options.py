@@ -11,13 +11,37 @@ from typing import Any
 
 # Options of elastalert_rules/ddcolor_alerts, by the class that reads them.
 ALERTER = "ddcolor_alerts.alerter.NotifierAlerter"
+HEARTBEAT = "ddcolor_alerts.heartbeat.HeartbeatAlerter"
 CONSECUTIVE = "ddcolor_alerts.consecutive.ConsecutiveFailures"
+SILENCE = "ddcolor_alerts.silence.SilentService"
+WINDOW = "ddcolor_alerts.window.WindowThreshold"
 _ALERTER_OPTIONS = {"notifier_url": "string", "x-ddcolor": "object"}
-_CONSECUTIVE_OPTIONS = {"failure": "object", "success": "object", "threshold": "integer"}
+OWN_TYPES: dict[str, dict[str, str]] = {
+    CONSECUTIVE: {"failure": "object", "success": "object", "threshold": "integer"},
+    SILENCE: {
+        "good_bye": "object",
+        "remember": "timedelta",
+        "sign_of_life": "object",
+        "silent_after": "timedelta",
+    },
+    WINDOW: {"above": "number", "measure": "object", "min_count": "integer"},
+}
+# Options of these that map fields to the values that they must have.
+MATCHERS = ("failure", "success", "good_bye", "sign_of_life")
+# What our types add to a match, and a rule may show.
+FINDINGS = ("finding.count", "finding.samples", "finding.value")
+# Rule types that count over a span, so that their alerts are named by it and not by a record.
+SPANS = ("frequency", WINDOW)
+
+# What only Elasticsearch can do: neither rule tests nor the log watcher could run such a rule.
+SERVER_SIDE_TYPES = ("metric_aggregation", "new_term", "percentage_match", "spike_aggregation")
+SERVER_SIDE_OPTIONS = ("use_count_query", "use_terms_query")
 
 METADATA = "x-ddcolor"
 METADATA_REQUIRED = ("kind", "level", "owner", "runbook", "false_positives")
 METADATA_KNOWN = (*METADATA_REQUIRED, "identity", "summary", "values")
+# A heartbeat is no fault.
+METADATA_OF_HEARTBEAT = ("owner", "runbook", "false_positives")
 
 TIMEDELTA_UNITS = ("days", "hours", "milliseconds", "minutes", "seconds", "weeks")
 
@@ -43,8 +67,11 @@ def elastalert() -> dict[str, Any]:
 
 def known_options(rule_type: object) -> dict[str, str]:
     """Return the options that a rule of ``rule_type`` may have, with their types."""
-    options = {**elastalert()["options"], **_ALERTER_OPTIONS}
-    return options | _CONSECUTIVE_OPTIONS if rule_type == CONSECUTIVE else options
+    return {
+        **elastalert()["options"],
+        **_ALERTER_OPTIONS,
+        **OWN_TYPES.get(str(rule_type), {}),
+    }
 
 
 def type_problem(value: object, wanted: str) -> str | None:

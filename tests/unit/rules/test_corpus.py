@@ -10,6 +10,8 @@ import pytest
 
 from comfyui_telemetry.catalogue import CATALOGUE, Level
 from ddcolor_operations.layout import project_root
+from ddcolor_operations.notifier.wording import load_wording
+from ddcolor_operations.rules import options
 from ddcolor_operations.rules.corpus import (
     corpus_of,
     differences,
@@ -112,7 +114,11 @@ def test_there_is_no_corpus_without_a_rule() -> None:
 
 def test_every_kind_of_fault_that_a_record_can_say_has_its_rule() -> None:
     """Each kind has one rule of its own, with the catalogue's keyword and level."""
-    own = {rule.data["x-ddcolor"]["kind"]: rule for rule in RULES if rule.data["type"] == "any"}
+    own = {
+        rule.data["x-ddcolor"]["kind"]: rule
+        for rule in RULES
+        if rule.data["type"] == "any" and rule.data["alert"] != options.HEARTBEAT
+    }
     # A remark to a user is no fault.
     derived = {name for name, kind in CATALOGUE.items() if kind.derived}
     assert set(own) == set(CATALOGUE) - derived - remarks()
@@ -129,6 +135,25 @@ def remarks() -> set[str]:
     return {name for name, kind in CATALOGUE.items() if kind.users and kind.level == Level.RECORD}
 
 
+def test_every_derived_kind_has_a_rule_of_its_level() -> None:
+    """What stands in no record is found by a rule, except the silence of the rules themselves."""
+    levels = {
+        rule.data["x-ddcolor"].get("kind"): rule.data["x-ddcolor"].get("level") for rule in RULES
+    }
+    derived = {name for name, kind in CATALOGUE.items() if kind.derived} - {"alerting_down"}
+    assert {name: levels.get(name) for name in derived} == {
+        name: CATALOGUE[name].level for name in derived
+    }
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_value_that_a_rule_shows_has_a_name_in_the_messages(language: str) -> None:
+    """A reader sees words, not the name of a variable."""
+    words = load_wording(language, None).values
+    shown = {name for rule in RULES for name in rule.data["x-ddcolor"].get("values", {})}
+    assert shown - set(words) == set()
+
+
 def test_five_remarks_are_no_burst_of_failures() -> None:
     """The kinds that the frequency rule leaves out are the remarks of the catalogue."""
     (rule,) = (rule for rule in RULES if rule.name == "frequency_failures")
@@ -137,12 +162,12 @@ def test_five_remarks_are_no_burst_of_failures() -> None:
     assert set(left_out["terms"]["comfyui.error.kind"]) == remarks()
 
 
-def test_the_row_of_failures_leaves_out_the_users_kinds() -> None:
+@pytest.mark.parametrize("name", ["consecutive_failures", "error_rate"])
+def test_failures_of_the_service_leave_out_the_users_kinds(name: str) -> None:
     """The kinds that say nothing about the service are those of the catalogue."""
-    (rule,) = (rule for rule in RULES if rule.name == "consecutive_failures")
+    (rule,) = (rule for rule in RULES if rule.name == name)
     (left_out,) = rule.data["filter"][-1]["bool"]["must_not"]
 
     assert set(left_out["terms"]["comfyui.error.kind"]) == {
         name for name, kind in CATALOGUE.items() if kind.users
     }
-    assert rule.data["x-ddcolor"]["level"] == Level.CRITICAL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,7 @@ x-ddcolor:
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
     """Make a rules folder with one good rule, beside the real shared part."""
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    common = (HOME / "shared" / "common.yaml").read_text(encoding="utf-8")
-    (shared / "common.yaml").write_text(common, encoding="utf-8")
+    shutil.copytree(HOME / "shared", tmp_path / "shared")
     folder = tmp_path / "rules"
     folder.mkdir()
     (folder / "good.yaml").write_text(GOOD, encoding="utf-8")
@@ -120,7 +118,64 @@ def test_a_good_rule_has_no_problem(rules: Path) -> None:
         (
             "level: 2",
             "level: 2\n  summary: '{message} {number}'",
-            "10: x-ddcolor.summary: only {count} and {message} can be filled in",
+            "10: x-ddcolor.summary: only {count}, {message} and {value} can be filled in",
+        ),
+        ("level: 2", "level: 2\n  identity: window", "10: x-ddcolor.identity: window: only a rule"),
+        ("level: 2", "level: 2\n  identity: here", "10: x-ddcolor.identity: 'here' is neither"),
+        (
+            "level: 2",
+            "level: 2\n  values: {v: finding.value}",
+            "10: x-ddcolor.values: the field 'finding.value' is in no document",
+        ),
+        (
+            "type: any",
+            "type: frequency\nnum_events: 3\ntimeframe: {minutes: 1}",
+            "9: x-ddcolor: identity: window is missing",
+        ),
+        (
+            "type: any",
+            "type: metric_aggregation",
+            "3: type: metric_aggregation runs on Elasticsearch only: use ddcolor_alerts.window",
+        ),
+        (
+            "type: any",
+            "type: any\nuse_terms_query: true",
+            "4: use_terms_query: lets Elasticsearch count",
+        ),
+        (
+            "  - match_phrase",
+            "  - terms: {event.name: [comfyui.node.finish]}\n  - match_phrase",
+            "4: filter: there is no event 'comfyui.node.finish': did you mean 'comfyui.node",
+        ),
+        (
+            "type: any",
+            "type: any\nquery_key: resource.attributes.service.nam",
+            "4: query_key: the field 'resource.attributes.service.nam' is in no document",
+        ),
+        (
+            "type: any",
+            "type: ddcolor_alerts.window.WindowThreshold\nmeasure: {lowest: queue.depth}",
+            "4: measure: the field 'queue.depth' is in no document",
+        ),
+        (
+            "type: any",
+            "type: ddcolor_alerts.window.WindowThreshold\nabove: many",
+            "4: above: 'many' is not of type number",
+        ),
+        (
+            "type: any",
+            "type: ddcolor_alerts.silence.SilentService\nsilent_after: {second: 9}",
+            "4: silent_after: 'second' is no unit of time: did you mean 'seconds'",
+        ),
+        (
+            "type: any",
+            "type: ddcolor_alerts.silence.SilentService\ngood_bye: {event.name: bye}",
+            "4: good_bye: there is no event 'bye'",
+        ),
+        (
+            "type: any",
+            "type: any\nalert: ddcolor_alerts.heartbeat.HeartbeatAlerter",
+            "9: x-ddcolor.kind: the option is not known",
         ),
     ],
 )

@@ -59,7 +59,7 @@ def test_a_failed_node_is_found_once_by_its_rule(kind: str) -> None:
 
     expected = {f"keyword_{kind}": 1}
     if not CATALOGUE[kind].users:
-        expected["consecutive_failures"] = 1
+        expected |= {"consecutive_failures": 1, "error_rate": 1}
     if CATALOGUE[kind].level < 3:
         expected["frequency_failures"] = 1
     assert found(act) == expected
@@ -75,6 +75,7 @@ def test_a_failure_outside_the_nodes_is_found_once() -> None:
     assert found(act) == {
         "keyword_execution_error": 1,
         "consecutive_failures": 1,
+        "error_rate": 1,
         "frequency_failures": 1,
     }
 
@@ -101,6 +102,11 @@ def test_success_refusals_and_interrupts_are_no_faults() -> None:
             prompt.interrupted()
 
     counts: dict[str, Any] = found(act)
-    # The quick end of a colouring ends a row of slow ones; a success and an interrupt pass the
-    # filter of failures, whose matchers tell them apart.
-    assert counts == {"consecutive_failures": 2, "consecutive_slow": 1}
+    # The quick end of a colouring ends a row of slow ones, and is one run of the p95; a success and
+    # an interrupt pass the filter of failures, whose matchers tell them apart.
+    assert counts == {
+        "consecutive_failures": 2,
+        "consecutive_slow": 1,
+        "error_rate": 1,
+        "node_latency_p95": 1,
+    }

@@ -1,0 +1,43 @@
+"""What this project's rule types ask of a record: what it says, and when it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from elastalert.util import EAException, lookup_es_key
+
+from ddcolor_alerts.alert import RECORD_UID, to_moment
+from ddcolor_alerts.streaks import Place
+
+Event = Mapping[str, Any]
+
+
+def place_of(event: Event) -> Place:
+    """Return when the event happened; two of one moment are told apart by their uid."""
+    moment = to_moment(lookup_es_key(event, "@timestamp"))
+    uid = lookup_es_key(event, RECORD_UID) or event.get("_id")
+    return moment.timestamp() if moment else 0.0, str(uid)
+
+
+class FieldMatcher:
+    """Field names with the value, or the list of values, that each must have."""
+
+    def __init__(self, spec: object, option: str) -> None:
+        if not isinstance(spec, dict) or not spec:
+            raise EAException(f"{option}: give one or more fields with their values")
+        self._wanted = {
+            str(field): [str(item) for item in (values if isinstance(values, list) else [values])]
+            for field, values in spec.items()
+        }
+
+    def __call__(self, event: Event) -> bool:
+        """Return whether ``event`` has one of the wanted values in every field."""
+        return all(
+            str(lookup_es_key(event, field)) in values for field, values in self._wanted.items()
+        )
+
+    def query(self) -> dict[str, Any]:
+        """Return the same condition as an Elasticsearch query."""
+        terms = [{"terms": {field: values}} for field, values in self._wanted.items()]
+        return {"bool": {"filter": terms}}
