@@ -43,7 +43,7 @@ def secrets(context: click.Context, store: Path | None) -> None:
     the system's keyring (DDCOLOR_SECRETS_KEYRING=1), or from a file in your configuration folder,
     which is made when it is first needed.
     """
-    context.obj = open_store(path=store)
+    context.obj = _told(lambda: open_store(path=store))
 
 
 # So that a value that begins with a dash is refused, not repeated as an unknown option.

@@ -58,8 +58,19 @@ def choose_keys(environ: Mapping[str, str], store: Path) -> Keys:
         return EnvironmentKeys(environ[KEY])
     if environ.get(KEYRING, "0") not in {"", "0", "false"}:
         return KeyringKeys(str(store.resolve()))
-    base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return FileKeys(base / "ddcolor-observability" / "secrets.key")
+    return FileKeys(user_folder(environ, "XDG_CONFIG_HOME", ".config", KEY_FILE) / "secrets.key")
+
+
+def user_folder(environ: Mapping[str, str], variable: str, below_home: str, instead: str) -> Path:
+    """Return our folder in the user's; ``instead`` is the variable to set for one who has none.
+
+    Raises StoreError.
+    """
+    try:
+        base = Path(environ.get(variable) or Path.home() / below_home)
+    except RuntimeError:
+        raise StoreError(f"this user has no home folder: name the file with {instead}") from None
+    return base / "ddcolor-observability"
 
 
 class FileKeys:

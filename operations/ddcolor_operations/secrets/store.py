@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ddcolor_operations.secrets.errors import StoreError
 from ddcolor_operations.secrets.files import BusyError, locked, write_private
-from ddcolor_operations.secrets.keys import Keys, choose_keys, new_key
+from ddcolor_operations.secrets.keys import Keys, choose_keys, new_key, user_folder
 
 STORE: Final = "DDCOLOR_SECRETS_STORE"
 #: The form of a name; in capitals it is also the name of an environment variable.
@@ -195,12 +195,14 @@ class SecretStore:
 
 
 def open_store(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> SecretStore:
-    """Return the store at ``path``, or where the environment says, or in the user's data folder."""
+    """Return the store at ``path``, or where the environment says, or in the user's data folder.
+
+    Raises StoreError for a user who has no such folder.
+    """
     if path is None and environ.get(STORE):
         path = Path(environ[STORE])
     if path is None:
-        base = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-        path = base / "ddcolor-observability" / "secrets.json"
+        path = user_folder(environ, "XDG_DATA_HOME", ".local/share", STORE) / "secrets.json"
     return SecretStore(path, choose_keys(environ, path))
 
 

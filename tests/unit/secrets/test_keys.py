@@ -86,6 +86,20 @@ def test_the_store_is_where_the_environment_says(tmp_path: Path) -> None:
     )
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run as a user that nobody has ever heard of."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+
+    with pytest.raises(StoreError, match=r"no home folder: .*DDCOLOR_SECRETS_STORE"):
+        open_store({})
+    with pytest.raises(StoreError, match=f"no home folder: .*{KEY_FILE}"):
+        open_store({"DDCOLOR_SECRETS_STORE": "/s.json"})
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     """The command that mends it stands in the error."""
