@@ -8,15 +8,18 @@ the best of several rounds, so that other load on the machine shows as little as
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import orjson
@@ -24,6 +27,7 @@ import structlog
 
 from comfyui_telemetry import Telemetry, configure, semconv
 from comfyui_telemetry._vitals import resident_bytes
+from comfyui_telemetry.comfyui import install
 
 _ROUNDS = 7
 _ATTRIBUTES: dict[str, Any] = {
@@ -35,6 +39,15 @@ _ATTRIBUTES: dict[str, Any] = {
 }
 _MESSAGE = "Restored a photo of 640 x 480 in 2.13 s"
 _DEAD = "http://127.0.0.1:9"
+_NODES = 200
+_PROMPT: dict[str, Any] = {
+    str(number): {
+        "class_type": "Node",
+        "inputs": {"image": [str(number - 1), 0], "size": 512} if number else {},
+    }
+    for number in range(_NODES)
+}
+_LAST = str(_NODES - 1)
 
 
 def _cost(work: Callable[[], object], calls: int) -> tuple[float, float]:
@@ -104,8 +117,16 @@ def log_lines(folder: Path, report: dict[str, float]) -> None:
     with _telemetry(folder, traces=False, metrics=False) as telemetry:
         ours = telemetry.logger("benchmark")
         _put(report, "log line, comfyui_telemetry", lambda: ours.info(_MESSAGE, **_ATTRIBUTES))
-    line = (folder / "bench.jsonl").read_bytes().splitlines()[0]
-    report["log line, comfyui_telemetry: bytes"] = len(line)
+    for name, file_name in (
+        ("stdlib JSON", "stdlib.jsonl"),
+        ("bare structlog + orjson", "structlog.jsonl"),
+        ("comfyui_telemetry", "bench.jsonl"),
+    ):
+        line = (folder / file_name).read_bytes().splitlines()[-1]
+        report[f"log line, {name}: bytes"] = len(line)
+        report[f"log line, {name}: lines a second"] = (
+            1e6 / report[f"log line, {name}: µs worker CPU"]
+        )
 
 
 def nodes(folder: Path, report: dict[str, float]) -> None:
@@ -130,6 +151,96 @@ def nodes(folder: Path, report: dict[str, float]) -> None:
                 record.set(**_ATTRIBUTES)
 
         _put(report, "node, span + log lines + metric", node, calls=1_000)
+
+
+class _Graph:
+    def get_node(self, node_id: str) -> Any:
+        return _PROMPT[node_id]
+
+    def get_parent_node_id(self, _: str) -> None:
+        return None
+
+
+class _Executor:
+    """A ComfyUI whose nodes do nothing: it calls what its module has at that moment."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self.status_messages: list[Any] = []
+
+    def execute(self, prompt: Any, prompt_id: str, *_: Any) -> None:
+        self.status_messages = [("execution_cached", {"nodes": [], "prompt_id": prompt_id})]
+        if hasattr(self._module, "execute"):
+            asyncio.run(self._run(prompt, prompt_id))
+        else:
+            self._module.recursive_execute(None, prompt, {}, _LAST, {}, set(), prompt_id, {}, {})
+
+    async def _run(self, prompt: Any, prompt_id: str) -> None:
+        graph, executed = _Graph(), set[str]()
+        results = SimpleNamespace(execution_cache={})
+        for node_id in prompt:
+            await self._module.execute(
+                None, graph, None, node_id, {}, executed, prompt_id, results, {}, {}, {}
+            )
+
+
+def _module(*, recursive: bool) -> Any:
+    module: Any = ModuleType("execution")
+    succeeded = SimpleNamespace(name="SUCCESS")
+
+    async def execute(*args: Any) -> Any:
+        args[5].add(args[3])
+        return succeeded, None, None
+
+    def recursive_execute(*args: Any) -> Any:
+        _, prompt, outputs, node_id, *rest = args
+        for value in prompt[node_id]["inputs"].values():
+            if isinstance(value, list) and value[0] not in outputs:
+                module.recursive_execute(None, prompt, outputs, value[0], *rest)
+        outputs[node_id] = 1
+        return True, None, None
+
+    if recursive:
+        module.recursive_execute = recursive_execute
+    else:
+        module.execute, module.ExecutionBlocker = execute, type("ExecutionBlocker", (), {})
+    module.PromptExecutor = type("PromptExecutor", (_Executor,), {})
+    return module
+
+
+@contextmanager
+def _comfyui(*, recursive: bool) -> Iterator[Callable[[], float]]:
+    """Yield a function that runs a prompt and returns the worker's CPU seconds for one node.
+
+    The shapes are those of 2026, or with ``recursive`` of before 2024-08.
+    """
+    module = sys.modules["execution"] = _module(recursive=recursive)
+    executor = module.PromptExecutor(module)
+
+    def run() -> float:
+        start = time.thread_time()
+        executor.execute(_PROMPT, "bench", {}, [_LAST])
+        return (time.thread_time() - start) / _NODES
+
+    try:
+        yield run
+    finally:
+        del sys.modules["execution"]
+
+
+def pack(folder: Path, report: dict[str, float]) -> None:
+    """Measure what the pack for ComfyUI adds to a node, in the executors of two eras."""
+    for name, recursive in (("execute", False), ("recursive_execute", True)):
+        with _comfyui(recursive=recursive) as run, _telemetry(folder) as telemetry:
+            without = min(run() for _ in range(_ROUNDS))
+            hooks = install(telemetry, health_route=False, output_check="off")
+            run()
+            costs = []
+            for _ in range(2 * _ROUNDS):
+                costs.append(run())
+                time.sleep(0.3)
+            hooks.uninstall()
+        report[f"pack, {name}: µs worker CPU a node"] = (min(costs) - without) * 1e6
 
 
 def prompts(folder: Path, report: dict[str, float], count: int) -> None:
@@ -181,16 +292,28 @@ def prompts(folder: Path, report: dict[str, float], count: int) -> None:
 def everything_dead(folder: Path, report: dict[str, float]) -> None:
     """Measure the longest time a node was held up while collector and disk are gone."""
     (folder / "gone.jsonl").mkdir()
-    longest = 0.0
+    longest = longest_without = 0.0
+
+    def compute() -> None:
+        # About what a prompt's records cost, so that the machine's own pauses hit both alike.
+        end = time.thread_time() + 0.0002
+        while time.thread_time() < end:
+            pass
+
     with _telemetry(folder, log_file=folder / "gone.jsonl") as telemetry:
-        end = time.perf_counter() + 3
+        end = time.perf_counter() + 6
         while time.perf_counter() < end:
             start = time.perf_counter()
             with telemetry.recorder.prompt("p", node_count=1) as prompt, prompt.node("2", "Node"):
                 pass
             longest = max(longest, time.perf_counter() - start)
             time.sleep(0.001)
+            start = time.perf_counter()
+            compute()
+            longest_without = max(longest_without, time.perf_counter() - start)
+            time.sleep(0.001)
     report["all dead, longest prompt of no work: ms"] = longest * 1e3
+    report["all dead, longest 0.2 ms of computing without telemetry: ms"] = longest_without * 1e3
     report["all dead, records and spans counted as lost"] = sum(telemetry.dropped().values())
 
 
@@ -207,7 +330,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--prompts", type=int, default=20_000, help="prompts for the memory growth")
+    parser.add_argument(
+        "--prompts", type=int, default=100_000, help="prompts for the memory growth"
+    )
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     arguments = parser.parse_args()
     os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = _DEAD
@@ -216,6 +341,7 @@ def main() -> None:
         folder = Path(name)
         log_lines(folder, report)
         nodes(folder, report)
+        pack(folder, report)
         prompts(folder, report, arguments.prompts)
         everything_dead(folder, report)
     print(

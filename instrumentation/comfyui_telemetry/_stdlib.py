@@ -18,6 +18,8 @@ from ._stream import LEVELS, LogStream
 # These speak of failed exports, which are counted and reported once; their repetition is noise,
 # also on the console of a ComfyUI.
 _OWN_LOGGERS = ("opentelemetry.exporter", "opentelemetry.sdk")
+# Stays when we leave: a thread that still ends would else complain on stderr for want of a handler.
+_NOBODY = logging.NullHandler()
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -72,10 +74,9 @@ class Joined:
             root.setLevel(stream.level)
         self._set_level = root.level
         self._handler.setLevel(stream.level)
-        self._mute = logging.NullHandler()
         self._propagated = {name: logging.getLogger(name).propagate for name in _OWN_LOGGERS}
         for name in _OWN_LOGGERS:
-            logging.getLogger(name).addHandler(self._mute)
+            logging.getLogger(name).addHandler(_NOBODY)
             logging.getLogger(name).propagate = False
         self._warnings_were_captured = logging._warnings_showwarning is not None  # type: ignore[attr-defined]
         logging.captureWarnings(True)
@@ -100,7 +101,6 @@ class Joined:
         root = logging.getLogger()
         root.removeHandler(self._handler)
         for name, propagated in self._propagated.items():
-            logging.getLogger(name).removeHandler(self._mute)
             logging.getLogger(name).propagate = propagated
         if root.level == self._set_level:
             root.setLevel(self._old_level)
