@@ -31,16 +31,17 @@ class HasUrl(Protocol):
 
 
 class AlertSink:
-    """Takes ``POST /alerts`` on a port of 127.0.0.1.
+    """Takes ``POST /alerts`` and ``POST /heartbeats`` on a port of 127.0.0.1.
 
-    ``received`` holds every body with the time of its arrival, re-sent ones included; ``status`` is
-    what it answers.
+    ``received`` holds every alert with the time of its arrival, re-sent ones included,
+    ``heartbeats`` every heartbeat; ``status`` is what it answers.
     """
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
         self.status = 202
         self.received: list[tuple[float, dict[str, Any]]] = []
+        self.heartbeats: list[dict[str, Any]] = []
         self._server: ThreadingHTTPServer | None = None
 
     @property
@@ -55,10 +56,13 @@ class AlertSink:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:  # http.server's name
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                assert self.path == "/alerts"
-                if sink.status == 202:
+                assert self.path in ("/alerts", "/heartbeats")
+                if sink.status == 202 and self.path == "/heartbeats":
+                    sink.heartbeats.append(body)
+                elif sink.status == 202:
                     sink.received.append((time.time(), body))
-                answer = json.dumps({"alert_id": body["alert_id"], "status": "accepted"}).encode()
+                taken = {"alert_id": body.get("alert_id"), "status": "accepted"}
+                answer = json.dumps(taken).encode()
                 self.send_response(sink.status)
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()
