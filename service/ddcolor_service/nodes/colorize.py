@@ -86,6 +86,15 @@ class DDColorColorize:
         if photos.shape[-1] == 1:
             photos = np.repeat(photos, 3, axis=-1)
         self._advise(run, model_input_size, size, photos.shape)
+        if run is not None:
+            # Before anything can fail: which sizes fail is the first question about memory.
+            run.describe(
+                **{
+                    semconv.IMAGE_WIDTH: photos.shape[2],
+                    semconv.IMAGE_HEIGHT: photos.shape[1],
+                    semconv.MODEL_INPUT_SIZE: size,
+                }
+            )
         model = self._model(run, checkpoint)
         self._suffer(run, model)
         coloured, size = self._infer(run, model, photos, size)
@@ -174,8 +183,6 @@ class DDColorColorize:
             facts: dict[str, Any] = {
                 semconv.MODEL_INPUT_SIZE: size,
                 semconv.INFERENCE_DURATION: round(time.perf_counter() - started, 6),
-                semconv.IMAGE_WIDTH: photos.shape[2],
-                semconv.IMAGE_HEIGHT: photos.shape[1],
             }
             if peaks:
                 facts[semconv.DEVICE_MEMORY_PEAK] = max(peaks)

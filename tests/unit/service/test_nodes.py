@@ -248,6 +248,22 @@ async def test_model_facts_on_the_span(with_photo: Harness) -> None:
     assert len(await with_photo.record("ddcolor.model.loaded")) == 1
 
 
+async def test_the_sizes_of_a_photo_that_failed_are_told(with_photo: Harness) -> None:
+    """Which sizes fail is known, though the photo never went through the network."""
+    await with_photo.arm("out_of_memory")
+    await with_photo.run(workflow(size=480))
+    await with_photo.record("comfyui.prompt.finished")
+    (record,) = [
+        r
+        for r in with_photo.records("comfyui.node.finished")
+        if r.get("comfyui.error.kind") == "out_of_memory"
+    ]
+
+    assert record["ddcolor.image.width"] == 64
+    assert record["ddcolor.image.height"] == 48
+    assert record["ddcolor.model.input_size"] == 480
+
+
 async def test_a_batch_is_coloured_in_the_device_s_portions(
     with_photo: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
