@@ -3,56 +3,25 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from comfyui_telemetry import configure, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
-from ddcolor_operations.notifier import history
 from ddcolor_operations.notifier.alert import Alert
-from ddcolor_operations.notifier.config import load_config
-from ddcolor_operations.notifier.events import AlertLog
-from ddcolor_operations.notifier.service import Notifier
 from ddcolor_operations.receivers import Failure
 from tests.support.alerts import alert_json
+from tests.support.notifiers import QUICK, run, settled, until
 from tests.support.places import CANARIES, Places, places
 from tests.support.silent import SilentLogger
-
-QUICK = {"retry": {"first_s": 0.01, "cap_s": 0.02, "give_up_after_s": 3600}}
 
 
 @pytest.fixture
 async def all_places(tmp_path: Path) -> AsyncIterator[Places]:
     with places(tmp_path) as running:
         yield running
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    """Return once ``reached`` holds; the test's time limit ends a wait in vain."""
-    async with asyncio.timeout(60):
-        while not reached():
-            await asyncio.sleep(0.01)
-
-
-async def settled(notifier: Notifier) -> list[dict[str, Any]]:
-    """Return the alerts once no delivery is pending."""
-    async with asyncio.timeout(60):
-        while True:
-            alerts, _ = await asyncio.wrap_future(
-                notifier.database.submit(lambda c: history.list_alerts(c, 0, 1000))
-            )
-            if all(d["status"] != "pending" for a in alerts for d in a["deliveries"]):
-                return alerts
-            await asyncio.sleep(0.01)
-
-
-async def run(all_places: Places, logger: Any, **settings: Any) -> Notifier:
-    notifier = Notifier(load_config(all_places.config(**settings), {}), AlertLog(logger))
-    await notifier.start()
-    return notifier
 
 
 async def test_no_log_message_holds_a_keyword_of_the_catalogue(

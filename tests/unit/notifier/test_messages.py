@@ -15,14 +15,16 @@ from ddcolor_operations.notifier.wording import WordingError, load_wording
 from tests.support.alerts import NOON, TRACE_ID, make_alert, make_item, make_renderer
 
 SOON = NOON.timestamp() + 3
-FORMATS: tuple[Format, ...] = ("wecom", "dingtalk", "mail", "sms", "plain")
 LIMITS: dict[Format, int] = {
     "wecom": 4096,
+    "wecom_v2": 4096,
     "dingtalk": 10_000,
+    "dingtalk_card": 10_000,
     "mail": 100_000,
     "sms": 402,
     "plain": 2048,
 }
+FORMATS: tuple[Format, ...] = tuple(LIMITS)
 CHINESE = make_renderer("zh")
 ENGLISH = make_renderer("en")
 
