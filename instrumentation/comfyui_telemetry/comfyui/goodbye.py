@@ -56,6 +56,11 @@ class Goodbye:
     def _terminated(self, number: int, _: FrameType | None) -> None:
         if os.getpid() == self._pid:
             self.say()
+            if self._pid == 1:
+                # The first process of a container: without a handler the system would have
+                # thrown the signal away, so ComfyUI goes on until it is killed.
+                self._telemetry.flush(_FLUSH_S)
+                return
             self._telemetry.shutdown(_FLUSH_S)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

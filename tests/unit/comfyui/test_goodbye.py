@@ -59,6 +59,14 @@ def test_anothers_handler_stays(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_the_first_process_of_a_container_goes_on(tmp_path: Path) -> None:
+    """Without the pack the system ignores its SIGTERM; the stop is said, SIGKILL will follow."""
+    before = "os.getpid = lambda: 1"
+    assert _run(tmp_path, f"{_TERMINATE}; sys.exit(5)", before) == (
+        5, [semconv.EVENT_SERVICE_STARTED, semconv.EVENT_SERVICE_STOPPED]
+    )  # fmt: skip
+
+
 def test_uninstall_gives_the_signal_back(tmp_path: Path) -> None:
     """Nothing is said after it, and the default is in place."""
     then = "hooks.uninstall(); assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL"
