@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -227,6 +228,33 @@ def test_no_secret_is_in_the_outbox_the_log_or_the_output(
         (errors,) = outbox.execute("SELECT count(*) FROM deliveries WHERE attempts > 1").fetchone()
     outbox.close()
     assert errors == 4
+
+
+def test_sighup_reads_the_configuration_again_and_a_broken_one_changes_nothing(
+    notifier: NotifierProcess, all_places: Places
+) -> None:
+    """What is not usable is named in the log, and the old one stays; then the new one holds."""
+    log_file = all_places.folder / "notifier.jsonl"
+    config = all_places.folder / "notifier.yaml"
+    good = config.read_text(encoding="utf-8")
+
+    def reread(text: str, message: str) -> None:
+        config.write_text(text, encoding="utf-8")
+        notifier.signal(signal.SIGHUP)
+        while message not in log_file.read_text(encoding="utf-8"):
+            time.sleep(0.02)
+
+    reread("languag: en\n", "The configuration is not usable, the old one stays")
+    notifier.post(alert_json(1))
+    all_places.wecom.wait_for(1)
+    reread(f"language: en\n{good}", "Configuration read again")
+    notifier.post(alert_json(2, service="other"))
+    all_places.wecom.wait_for(2)
+
+    first, second = (message.text for message in all_places.wecom.received)
+    assert "警告" in first
+    assert "Warning" in second
+    assert "notifier.yaml:1: languag: unknown setting" in log_file.read_text(encoding="utf-8")
 
 
 def run_main(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

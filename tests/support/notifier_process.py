@@ -64,6 +64,11 @@ class NotifierProcess:
             self._process.kill()
             self._process.wait()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """Ask it to end, and return its exit status."""
         assert self._process is not None

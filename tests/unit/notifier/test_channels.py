@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from ddcolor_operations.notifier.channels.base import (
     Message,
     Retry,
 )
-from ddcolor_operations.notifier.channels.dingtalk import DingTalk, sign
-from ddcolor_operations.notifier.channels.wecom import WeCom
+from ddcolor_operations.notifier.channels.dingtalk import sign
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.secrets import readers
 from ddcolor_operations.notifier.settings import Section
@@ -259,58 +257,6 @@ def test_an_old_signature_in_the_webhook_is_replaced() -> None:
     assert url.count("timestamp=") == 1
     assert url.count("sign=") == 1
     assert "access_token=T" in url
-
-
-@pytest.mark.parametrize(("type_", "limit"), [("markdown", 4096), ("text", 2048)])
-def test_a_wecom_content_never_exceeds_the_limit_in_bytes(
-    tmp_path: Path, type_: str, limit: int
-) -> None:
-    """Mentions are inside the limit, and no character is broken."""
-    (tmp_path / "hook").write_text("http://x", encoding="utf-8")
-    made = make_channel(
-        "wecom",
-        section(
-            tmp_path, webhook={"file": "hook"}, format=type_, mention={"users": ["zhangsan"] * 9}
-        ),
-    )
-    assert isinstance(made, WeCom)
-
-    body = json.loads(made.payload(Message("t", "显存" * 3000, 3, "k")))
-
-    content = body[type_]["content"]
-    assert limit - 4 < len(content.encode()) <= limit
-    assert ("<@zhangsan>" in content) == (type_ == "markdown")
-    assert ("mentioned_list" in body[type_]) == (type_ == "text")
-
-
-@pytest.mark.parametrize("text", ["显存" * 9000, '"\n' * 20_000, "a" * 30_000])
-def test_a_dingtalk_request_never_exceeds_20000_bytes(all_places: Places, text: str) -> None:
-    """Quotes and line breaks count with their JSON escapes."""
-    made = channel(all_places, "dingtalk")
-    assert isinstance(made, DingTalk)
-
-    assert 19_000 < len(made.payload(Message("标题" * 500, text, 3, "k"))) <= 20_000
-
-
-async def test_only_a_loud_message_mentions(all_places: Places) -> None:
-    """Level 2 wakes nobody; level 3 names the mobiles in the text and in "at"."""
-    made = make_channel(
-        "dingtalk",
-        section(
-            all_places.folder,
-            webhook={"file": "dingtalk.webhook"},
-            signing_secret={"file": "dingtalk.secret"},
-            mention={"mobiles": ["13800000000"]},
-        ),
-    )
-    await made.send(MESSAGE)
-    await made.send(LOUD)
-
-    quiet, loud = all_places.dingtalk.received
-    nobody = {"atMobiles": [], "atUserIds": [], "isAtAll": False}
-    assert (quiet.details["at"], "@1380" in quiet.text) == (nobody, False)
-    assert loud.details["at"]["atMobiles"] == ["13800000000"]
-    assert loud.text.endswith("@13800000000")
 
 
 async def test_an_sms_body_is_made_from_the_operators_template(all_places: Places) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.cli import alerts
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.events import AlertLog
+from ddcolor_operations.notifier.paths import Beat
 from ddcolor_operations.notifier.server import make_app
 from ddcolor_operations.notifier.service import Notifier
 from ddcolor_operations.receivers import Failure
 from tests.support.alerts import alert_json, make_alert
 from tests.support.places import Places, places
+from tests.support.scripted_http import scripted_server
 from tests.support.silent import SilentLogger
 
 
@@ -60,6 +63,10 @@ class Running:
     def take(self, alert: Alert) -> None:
         """Hand in an alert."""
         asyncio.run_coroutine_threadsafe(self.notifier.take(alert), self._loop).result(30)
+
+    def beat(self, beat: Beat) -> None:
+        """Hand in a heartbeat."""
+        asyncio.run_coroutine_threadsafe(self.notifier.beat(beat), self._loop).result(30)
 
     def __call__(self, *arguments: str) -> Result:
         """Run the command line on the notifier."""
@@ -201,3 +208,84 @@ def test_preview_of_nothing_lists_what_there_is() -> None:
 
     assert result.exit_code == 1
     assert "out_of_memory" in result.output
+
+
+def test_ack_takes_a_fault_on_by_reference_or_name(running: Running) -> None:
+    """Who took it, after how long; a second time names the first; what is over is an error."""
+    running.take(make_alert(1, level=3))
+    reference = make_alert(1).alert_id[:8]
+
+    first = running("ack", reference, "--by", "zhang", "--note", "looking")
+    second = running("ack", "ddcolor-service/out_of_memory", "--by", "li")
+    wrong = running("ack", "ddcolor-service/decode_failed")
+
+    assert first.output.startswith(
+        f"{reference}  ddcolor-service  out_of_memory  is taken on by zhang at "
+    )
+    assert first.output.rstrip().endswith(" s (looking)")
+    assert "was taken on before, by zhang at" in second.output
+    assert (wrong.exit_code, "nothing to acknowledge" in wrong.output) == (1, True)
+    assert "acknowledged by zhang at" in running("show", reference).output
+    data = json.loads(running("ack", reference, "--json").output)
+    assert data["acknowledged"][0]["by"] == "zhang"
+
+
+def test_beats_shows_and_forgets_paths(running: Running) -> None:
+    """Which are alive, and none when nothing has beaten."""
+    assert "no heartbeat has come" in running("beats").output
+    now = datetime.now(UTC)
+    running.beat(Beat("watcher", "ddcolor-service", now))
+
+    assert running("beats").output.startswith("alive   watcher  last heartbeat of ddcolor-service")
+    assert json.loads(running("beats", "--json").output)["paths"]["watcher"]["silent"] is False
+    assert "is expected any more" in running("beats", "--forget", "watcher").output
+    assert running("beats", "--forget", "watcher").exit_code == 1
+
+
+def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
+    """And never from an argument, which other users of the machine can read."""
+    (tmp_path / "token").write_text("canary-token\n", encoding="utf-8")
+
+    with scripted_server() as server:
+        server.script("GET /silences", (200, {"silences": []}))
+        for arguments, environment in (
+            (["--token-file", str(tmp_path / "token")], {}),
+            ([], {"DDCOLOR_NOTIFIER_TOKEN_FILE": str(tmp_path / "token")}),
+            ([], {"DDCOLOR_NOTIFIER_TOKEN": "canary-token"}),
+        ):
+            result = CliRunner().invoke(
+                alerts, ["--url", server.url, *arguments, "silence"], env=environment
+            )
+            assert result.exit_code == 0, result.output
+        CliRunner().invoke(alerts, ["--url", server.url, "silence"])
+
+    given = [asked.headers.get("Authorization") for asked in server.asked]
+    assert given == ["Bearer canary-token"] * 3 + [None]
+
+
+def test_check_config_says_what_it_does_or_what_is_wrong(tmp_path: Path) -> None:
+    """Exit status 1 with file, line and key; else who hears of what, for people and scripts."""
+    config = tmp_path / "n.yaml"
+    config.write_text("language: zh\nrouting:\n  levls: {}\n", encoding="utf-8")
+    wrong = CliRunner().invoke(alerts, ["check-config", str(config)])
+    assert wrong.exit_code == 1
+    assert f"{config}:3: routing.levls: unknown setting: did you mean 'levels'?" in wrong.output
+
+    config.write_text("language: zh\n", encoding="utf-8")
+    good = CliRunner().invoke(alerts, ["check-config", str(config)])
+    assert good.exit_code == 0
+    assert "level 3: record" in good.output
+    assert "warning: level 3 is only recorded: nobody hears of it" in good.output
+    data = json.loads(CliRunner().invoke(alerts, ["check-config", str(config), "--json"]).output)
+    assert data["levels"] == {"1": ["record"], "2": ["record"], "3": ["record"]}
+
+
+def test_check_config_reads_the_operators_words_too(tmp_path: Path) -> None:
+    """A placeholder that does not exist would fail only when the text is first needed."""
+    (tmp_path / "zh.yaml").write_text("texts: {times: '{count} 次'}", encoding="utf-8")
+    config = tmp_path / "n.yaml"
+    config.write_text("templates_dir: .\n", encoding="utf-8")
+
+    result = CliRunner().invoke(alerts, ["check-config", str(config)])
+
+    assert (result.exit_code, "texts.times" in result.output) == (1, True)
