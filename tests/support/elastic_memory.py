@@ -82,6 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Simulate an index template, or answer as told."""
         path, _ = self._request()
+        if self.server.refusal:
+            return self._answer(400, {"error": self.server.refusal, "status": 400})
         if path in self.server.answers:
             return self._answer(200, self.server.answers[path])
         simulated = re.fullmatch(r"/_index_template/_simulate_index/(\S+)", path)
