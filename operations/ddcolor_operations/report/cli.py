@@ -11,9 +11,8 @@ import click
 from rich.console import Console
 
 from ddcolor_operations.commands.elasticsearch import elasticsearch_options, language_of, reading
+from ddcolor_operations.commands.time_range import time_range, time_range_options
 from ddcolor_operations.dashboards.model import SourceError
-from ddcolor_operations.dashboards.request import TimeRange
-from ddcolor_operations.dashboards.times import TimeError, between, last
 from ddcolor_operations.elastic import queries
 from ddcolor_operations.elastic.queries import LogRecord
 from ddcolor_operations.elastic.traces import TraceNotFoundError, find_trace
@@ -25,9 +24,7 @@ from .words import LANGUAGES
 
 
 @click.command()
-@click.option("--last", "length", help="Show the last 30m, 24h, 7d; default: 24h.")
-@click.option("--from", "start", metavar="TIME", help="Show from here, as 2026-03-01T08:30+08:00.")
-@click.option("--to", "end", metavar="TIME", help="Show until here; default: until now.")
+@time_range_options
 @click.option("--trace", "given", metavar="ID", help="Open it: id of a trace, prompt or alert.")
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the stack's.")
 @click.option(
@@ -57,7 +54,7 @@ def report(
     Without --trace, the prompt dashboard has the traces that the tables of the others lead to.
     Exits with 1, the file written, if Elasticsearch refuses a panel's search.
     """
-    time = _time(length, start, end)
+    time = time_range(length, start, end)
     with reading(state=state, **where) as client:
         try:
             trace_id = None if given is None else find_trace(client, given)
@@ -146,14 +143,3 @@ def _as_json(trace_id: str, rows: Sequence[Row], records: Sequence[LogRecord]) -
             for record in records
         ],
     }
-
-
-def _time(length: str | None, start: str | None, end: str | None) -> TimeRange:
-    if length is not None and start is not None:
-        raise click.UsageError("--last and --from exclude each other.")
-    if end is not None and start is None:
-        raise click.UsageError("--to needs --from.")
-    try:
-        return last(length or "24h") if start is None else between(start, end)
-    except TimeError as error:
-        raise click.UsageError(f"{error}.") from error
