@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ddcolor_operations.elastic import attributes
+
 HASH = "sha256"
 #: The key in a mapping's ``_meta`` with the hash of the templates that the index was made of.
 MADE_OF = "ddcolor_templates"
@@ -78,6 +80,7 @@ def load(folder: Path, *, lifecycle_management: bool) -> Resources:
     """
     policies = {name: _policy(name, body) for name, body in _read(folder, "lifecycle_policies")}
     components = dict(_read(folder, "component_templates"))
+    components[attributes.NAME] = attributes.component_template()
     install: list[Resource] = []
     if lifecycle_management:
         for name, body in _read(folder, "lifecycle_policies"):

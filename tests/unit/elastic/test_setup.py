@@ -85,9 +85,12 @@ def test_resources_are_installed_in_order_and_once(memory: Memory, folder: Path)
     assert memory.sent("PUT") == [
         "/_ingest/pipeline/ddcolor-arrival",
         "/_component_template/ddcolor-common",
+        "/_component_template/ddcolor-attributes",
         "/_index_template/logs-ddcolor.otel",
     ]
-    assert installed.changed == ("ddcolor-arrival", "ddcolor-common", "logs-ddcolor.otel")
+    assert installed.changed == (
+        *("ddcolor-arrival", "ddcolor-common", "ddcolor-attributes", "logs-ddcolor.otel"),
+    )
     assert installed.lifecycle_management is False
     assert again.changed == ()
     assert memory.stored["/_component_template/ddcolor-common"]["_meta"]["a"] == 1
