@@ -129,7 +129,7 @@ def _end(
     )
     episode = Episode(
         since=window["since"],
-        last_at=window["last_at"],
+        last_at=now if resolved else window["last_at"],
         total=window["total"],
         resolved=resolved,
         by=_acknowledged_by(connection, seq),

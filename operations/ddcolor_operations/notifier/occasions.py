@@ -18,9 +18,10 @@ class Form(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """A fault that is over: first and last alert (s since the epoch), and how many there were.
+    """A fault that is over: its first alert, its last (s since the epoch), and how many there were.
 
-    ``resolved`` when it is known to be over, not only quiet; ``by`` is who acknowledged it.
+    When it is ``resolved``, that is known to be over and not only quiet, ``last_at`` is its end;
+    ``by`` is who acknowledged it.
     """
 
     since: float

@@ -11,6 +11,7 @@ from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.links import Kibana
 from ddcolor_operations.notifier.occasions import Episode, Escalation, Form
+from ddcolor_operations.notifier.paths import RULE as PATH_RULE
 from ddcolor_operations.notifier.paths import Silent
 from ddcolor_operations.notifier.routing import Routing
 from ddcolor_operations.notifier.text import clean
@@ -117,6 +118,7 @@ class QuietView:
     icon: Trusted
     level_name: Trusted
     why: Trusted
+    end_label: Trusted
     title: str
     total: int
     groups: tuple[QuietGroup, ...]
@@ -137,7 +139,6 @@ class Reader:
         """Return the view of one delivery's alert."""
         alert, say = item.alert, self.wording.say
         at = alert.occurred_at
-        late_s = now - at.timestamp()
         kibana, occasion = self.kibana, item.occasion
         if isinstance(occasion, Escalation):
             waited = self.wording.duration(now - occasion.since)
@@ -154,7 +155,7 @@ class Reader:
             raised=alert.kind in CATALOGUE and alert.level > CATALOGUE[alert.kind].level,
             time=self.time(at),
             time_short=self.time(at)[5:16],
-            late=say("late", span=self.wording.duration(late_s)) if late_s > _LATE_S else "",
+            late=self._late(item, now - at.timestamp()),
             service=clean(alert.service, 60),
             node=_node(alert),
             often=often,
@@ -170,7 +171,7 @@ class Reader:
             trace_url=Trusted(
                 kibana.trace(alert.trace_id, at) if kibana and alert.trace_id else ""
             ),
-            logs_url=Trusted(kibana.logs(alert.trace_id, alert.service, at) if kibana else ""),
+            logs_url=Trusted(self._logs(alert)),
             trace_id=alert.trace_id or "",
             rule=clean(alert.rule, 60),
             reference=alert.alert_id[:_REFERENCE_LENGTH],
@@ -225,6 +226,7 @@ class Reader:
             icon=Trusted("✅"),
             level_name=Trusted(self.wording.say("resolved" if resolved else "quiet")),
             why=Trusted(self.wording.say("resolved_why" if resolved else "quiet_why")),
+            end_label=Trusted(self.wording.say("resolved_at" if resolved else "last")),
             title=f"{groups[0].title} · {groups[0].service}" if len(items) == 1 else "",
             total=len(items),
             groups=groups,
@@ -286,6 +288,21 @@ class Reader:
         if kind is None:
             return Trusted(self.wording.say("other_action"))
         return Trusted(getattr(kind.action, self.wording.language))
+
+    def _logs(self, alert: Alert) -> str:
+        # A path is no service: nothing is logged under its name.
+        if self.kibana is None or alert.rule == PATH_RULE:
+            return ""
+        return self.kibana.logs(alert.trace_id, alert.service, alert.occurred_at)
+
+    def _late(self, item: Item, seconds: float) -> str:
+        """Return why an alert is told so long after it happened, if it is."""
+        # A call for others is on time, however old the fault is by then.
+        if seconds <= _LATE_S or item.form is Form.ESCALATION:
+            return ""
+        if item.form is Form.HELD_OVER:
+            return self.wording.say("held_over", span=self.wording.duration(seconds))
+        return self.wording.say("late", span=self.wording.duration(seconds))
 
     def _automatic(self, alert: Alert) -> Trusted:
         if self.routing is not None and self.routing.heals(alert):

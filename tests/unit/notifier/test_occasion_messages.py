@@ -41,7 +41,7 @@ def test_a_first_message_says_how_to_take_the_fault_on_and_by_when() -> None:
 
     body = CHINESE.render([item()], "wecom", 4096, NOW).body
 
-    assert f"**请确认**：ddcolor-obs alerts ack {reference}（5 分钟内无人确认将升级）" in body
+    assert f"**请确认**：ddcolor-obs alerts ack {reference}（5 分钟内无人确认将继续催办）" in body
     assert "Acknowledge: ddcolor-obs alerts ack" in ENGLISH.render([item()], "mail", 9999, NOW).body
     assert "请确认" not in make_renderer().render([item()], "wecom", 4096, NOW).body
 
@@ -53,17 +53,28 @@ def test_a_call_says_that_nobody_acknowledged_and_for_how_long(format_: Format) 
     last = item(occasion=Escalation(2, NOW, 5), form=Form.ESCALATION)
 
     assert message.title == "[严重] 无人确认 · 显存或内存不足 · ddcolor-service"
-    assert "已 5 分钟无人确认（第 1 次升级）" in message.body
+    assert "已 5 分钟无人确认（第 1 次催办）" in message.body
     assert "5 次" in message.body
-    assert "15 分钟内无人确认将升级" in message.body
-    assert "将升级" not in CHINESE.render([last], format_, 10_000, NOW + 1200).body
+    assert "15 分钟内无人确认将继续催办" in message.body
+    assert "将继续催办" not in CHINESE.render([last], format_, 10_000, NOW + 1200).body
+
+
+def test_only_a_message_that_is_late_is_called_late() -> None:
+    """A call is on time; what waited for the morning was not delayed by trouble."""
+    hours = NOW + 5 * 3600
+    held = item(form=Form.HELD_OVER)
+
+    assert "5 小时前发生，送达延迟" in CHINESE.render([item()], "wecom", 4096, hours).body
+    assert "⏱" not in CHINESE.render([CALL], "wecom", 4096, hours).body
+    body = CHINESE.render([held], "wecom", 4096, hours).body
+    assert "5 小时前发生，免打扰时段内推迟发送" in body
 
 
 def test_a_call_by_sms_says_it_first() -> None:
     """Two segments leave no room for more."""
     body = CHINESE.render([CALL], "sms", 402, NOW + 300).body
 
-    assert body.startswith("[严重] 显存或内存不足，已 5 分钟无人确认（第 1 次升级），")
+    assert body.startswith("[严重] 显存或内存不足，已 5 分钟无人确认（第 1 次催办），")
     assert not body.endswith("…")
 
 
@@ -135,6 +146,7 @@ def test_a_silent_path_is_told_in_the_readers_words(language: str) -> None:
 
     body = make_renderer(language).render([told], "wecom", 4096, NOW + 121).body
 
+    assert "https://" not in body
     for part in ("watcher", "ddcolor-service", "2026-03-01 12:00:00 +00:00", "ddcolor-obs watch"):
         assert part in body
     assert ("2 分钟" if language == "zh" else "2 min") in body

@@ -102,7 +102,7 @@ def test_the_next_heartbeat_resolves_it_where_people_heard_of_it(box: sqlite3.Co
 
     ((_, episode),) = told.ended
     assert told.channels == {"wecom"}
-    assert episode == Episode(NOW + 120, NOW + 120, 1, resolved=True)
+    assert episode == Episode(NOW + 120, NOW + 300, 1, resolved=True)
     assert silent(box, NOW + 301) == []
 
 
