@@ -1,4 +1,4 @@
-"""Links into Kibana's Discover: the spans of a trace, and the log lines around a fault."""
+"""Links into Kibana: the dashboard of one prompt, and Discover for the log lines around a fault."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+from ddcolor_operations.dashboards.names import dashboard_id
 from ddcolor_operations.notifier.alert import to_rfc3339
 
 _AROUND = timedelta(minutes=15)
+_PROMPT_DASHBOARD = dashboard_id("prompt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +22,44 @@ class Kibana:
     traces_view: str
 
     def trace(self, trace_id: str, around: datetime) -> str:
-        """Return the link to the spans of a trace."""
-        return self._discover(self.traces_view, f'trace_id:"{trace_id}"', around)
+        """Return the link to the dashboard of the prompt whose trace this is."""
+        state = f"(query:{_query(_of_trace(trace_id))})"
+        return self._link(f"dashboards#/view/{_PROMPT_DASHBOARD}", state, around)
+
+    def spans(self, trace_id: str, around: datetime) -> str:
+        """Return the link to the spans of a trace as documents."""
+        return self._discover(self.traces_view, _of_trace(trace_id), around)
 
     def logs(self, trace_id: str | None, service: str, around: datetime) -> str:
         """Return the link to the log lines of a trace, or of a service when there is none."""
         quoted = service.replace("\\", "\\\\").replace('"', '\\"')
-        query = f'trace_id:"{trace_id}"' if trace_id else f'service.name:"{quoted}"'
+        query = _of_trace(trace_id) if trace_id else f'service.name:"{quoted}"'
         return self._discover(self.logs_view, query, around)
 
     def _discover(self, view: str, query: str, around: datetime) -> str:
+        state = f"(index:{_rison(view)},query:{_query(query)},sort:!(!('@timestamp',asc)))"
+        return self._link("discover#/", state, around)
+
+    def _link(self, where: str, state: str, around: datetime) -> str:
         try:
             start, end = to_rfc3339(around - _AROUND), to_rfc3339(around + _AROUND)
         except OverflowError:
             start = end = to_rfc3339(around)
+        # A filter of a dashboard's own time range would hide a fault that is older than it.
         time = f"(time:(from:{_rison(start)},to:{_rison(end)}))"
-        state = (
-            f"(index:{_rison(view)},query:(language:kuery,query:{_rison(query)}),"
-            "sort:!(!('@timestamp',asc)))"
-        )
         # Everything is percent-encoded: a bare parenthesis would end a markdown link.
         return (
-            f"{self.url.rstrip('/')}/app/discover#/"
+            f"{self.url.rstrip('/')}/app/{where}"
             f"?_g={quote(time, safe=':,')}&_a={quote(state, safe=':,')}"
         )
+
+
+def _of_trace(trace_id: str) -> str:
+    return f'trace_id:"{trace_id}"'
+
+
+def _query(text: str) -> str:
+    return f"(language:kuery,query:{_rison(text)})"
 
 
 def _rison(text: str) -> str:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.notifier.channels.wecom import WeCom
@@ -189,17 +190,27 @@ def test_a_rotated_secret_needs_no_restart(folder: Path) -> None:
     assert wecom.webhook.reveal() == "https://example.com/hook?key=new"
 
 
-def test_the_example_of_the_guide_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What docs/alerts.md tells to write is accepted, with all four channels."""
+def test_the_examples_of_the_guide_load(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/alerts.md tells to write is accepted, all of it in one file."""
     guide = (project_root() / "docs" / "alerts.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    examples = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     monkeypatch.setenv("DINGTALK_SECRET", "SEC")
     (folder / "secrets").mkdir()
-    for name in re.findall(r"file: secrets/([a-z.]+)", example):
-        (folder / "secrets" / name).write_text("value", encoding="utf-8")
+    for name in re.findall(r"file: secrets/([a-z.]+)", "".join(examples)):
+        value = "json://localhost" if name.endswith("apprise") else "http://localhost"
+        (folder / "secrets" / name).write_text(value, encoding="utf-8")
+    first, *others = map(yaml.safe_load, examples)
 
-    config = load(folder, example)
-
+    config = load(folder, examples[0])
     assert config.routing.channels(make_alert(level=3)) == ("wecom", "dingtalk", "sms", "mail")
+
+    for other in others:
+        first["channels"] |= other.get("channels", {})
+        first["routing"] = other.get("routing", first.get("routing", {}))
+    config = load(folder, yaml.safe_dump(first))
+    assert config.routing.channels(make_alert(level=3)) == ("wecom", "sms", "mail", "heal")
+    assert config.routing.quiet_hours is not None
+    assert config.routing.escalation(make_alert(level=3)) is not None
+    assert set(config.channels) >= {"cards", "tables", "aliyun_sms", "tencent_sms", "feishu"}
     for setting in OVERRIDES:
         assert setting.removeprefix("DDCOLOR_NOTIFIER") in guide
