@@ -6,6 +6,7 @@ in its folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -14,12 +15,13 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import BinaryIO, Literal, cast, get_args
 
 from ddcolor_service.errors import RequestRefusedError
 
 FolderType = Literal["input", "output", "temp"]
 MAX_NAME_BYTES = 200  # leaves room for " (123)" under the 255 of common file systems
+_TRIES = 3
 _ANNOTATION = re.compile(r" ?\[(input|output|temp)\]$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -83,7 +85,10 @@ class Folders:
             path.unlink(missing_ok=True)
 
     def remove_older_than(self, hours: float) -> int:
-        """Remove files older than ``hours`` from all folders; return how many."""
+        """Remove files older than ``hours`` from all folders; return how many.
+
+        A subfolder goes once it has been empty for as long.
+        """
         limit = time.time() - hours * 3600
         removed = 0
         for kind in get_args(FolderType):
@@ -94,7 +99,16 @@ class Folders:
                         removed += 1
                 except FileNotFoundError:  # another request was faster
                     continue
+            self._remove_empty(kind, limit)
         return removed
+
+    def _remove_empty(self, kind: FolderType, limit: float) -> None:
+        """Remove subfolders without anything in them that last changed before ``limit``."""
+        for name, _, _ in os.walk(self.base(kind), topdown=False):
+            folder = Path(name)
+            with contextlib.suppress(OSError):  # gone, or something was put into it meanwhile
+                if folder != self.base(kind) and folder.stat().st_mtime < limit:
+                    folder.rmdir()
 
     def _files(self, kind: FolderType) -> Iterator[Path]:
         for folder, _, names in os.walk(self.base(kind)):
@@ -153,13 +167,8 @@ def store_upload(data: bytes, wanted: Path, *, overwrite: bool) -> Path:
     As in ComfyUI, the same bytes under the same name are the same file, and other bytes become
     ``name (1).png``.
     """
-    wanted.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    partial = wanted.parent / f".{uuid.uuid4().hex}.part"
+    partial = write_partial(wanted.parent, data, lasting=True)
     try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
         if overwrite:
             partial.replace(wanted)
             return wanted
@@ -178,6 +187,35 @@ def store_upload(data: bytes, wanted: Path, *, overwrite: bool) -> Path:
                 return path
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_partial(folder: Path, data: bytes, *, lasting: bool = False) -> Path:
+    """Write a hidden file into ``folder``, making that if need be; return its path.
+
+    With ``lasting`` the data are on the disk itself when this returns. What was half written when
+    an error came is removed.
+    """
+    partial = folder / f".{uuid.uuid4().hex}.part"
+    try:
+        with _open_new(partial) as file:
+            file.write(data)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return partial
+
+
+def _open_new(path: Path) -> BinaryIO:
+    """Open a new file for writing in a folder that may not be there yet."""
+    for _ in range(_TRIES):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        # The retention may have found the folder empty and removed it just now.
+        with contextlib.suppress(FileNotFoundError):
+            return path.open("xb")
+    raise FileNotFoundError("the folder of a new file vanishes again and again")
 
 
 def _same(path: Path, data: bytes) -> bool:

@@ -7,6 +7,8 @@ one that does not read is dropped and may connect again.
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import deque
 from typing import Any
 
 import orjson
@@ -25,7 +27,8 @@ class _Client:
         """Send what waits, in order, until told to end or the client is gone or stuck."""
         while (text := await self.queue.get()) is not None:
             try:
-                await asyncio.wait_for(self.socket.send_str(text), _SEND_TIMEOUT_S)
+                async with asyncio.timeout(_SEND_TIMEOUT_S):
+                    await self.socket.send_str(text)
             except (ConnectionError, RuntimeError, TimeoutError):
                 break
         await self.socket.close()
@@ -37,6 +40,10 @@ class Hub:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clients: dict[str, _Client] = {}
+        # A wake-up of the loop is a system call, and messages come in bursts: one does for many.
+        self._outbox: deque[tuple[str, str | None]] = deque()
+        self._waking = threading.Lock()
+        self._awake = False
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Name the loop that the sockets live on."""
@@ -46,11 +53,21 @@ class Hub:
         """Send to one client, or to all when ``client_id`` is None; from any thread."""
         if self._loop is None or self._loop.is_closed():
             return
-        text = encode(event, data)
+        self._outbox.append((encode(event, data), client_id))
+        with self._waking:
+            if self._awake:  # the loop has yet to come to the messages before this one
+                return
+            self._awake = True
         try:
-            self._loop.call_soon_threadsafe(self._deliver, text, client_id)
+            self._loop.call_soon_threadsafe(self._deliver_all)
         except RuntimeError:  # the loop closed between the check and the call: nobody listens
             return
+
+    def _deliver_all(self) -> None:
+        with self._waking:
+            self._awake = False  # what is published from now on wakes the loop again
+        while self._outbox:
+            self._deliver(*self._outbox.popleft())
 
     def _deliver(self, text: str, client_id: str | None) -> None:
         if client_id is None:

@@ -1,12 +1,16 @@
 """What lets the queue survive a restart: a file with one JSON line for each change.
 
-Lines are appended, so that a change costs the same whatever waits; the file is emptied whenever
-nothing waits or runs, and written anew when it has grown. The operating system holds what was
-written when the process dies; a machine that loses power may lose the last changes.
+Lines are appended, so that a change costs the same whatever waits. The file is emptied now and then
+when nothing waits or runs (each time would cost more than the rest of a small prompt), and written
+anew when it has grown. What a dying process wrote the operating
+system still holds; for a machine that loses power there is :meth:`Journal.sync`, which a prompt's
+sender is made to wait for. Other changes are not worth a wait: the worst that their loss does is
+that a prompt which was done or deleted runs once more.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +19,7 @@ from typing import Any
 import orjson
 
 _GROWN = 8 << 20
+_IDLE = 64 << 10
 
 Row = dict[str, Any]
 """One prompt: ``prompt_id``, ``attempts`` and whatever else the queue keeps of it."""
@@ -33,6 +38,7 @@ class Journal:
         self._size = 0
         self._grown = _GROWN
         self._whole = True
+        self._in_folder = False
 
     def put(self, row: Row) -> None:
         """Note a prompt that waits from now on."""
@@ -49,6 +55,19 @@ class Journal:
     def gone(self, prompt_ids: list[str]) -> None:
         """Note that prompts ended or were removed."""
         self._change({"gone": prompt_ids})
+
+    def sync(self) -> None:
+        """Wait until what was noted is on the disk itself; from any thread at any time.
+
+        A disk that cannot do that is no reason to refuse work.
+        """
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError):
+            _sync(self._path)
+            if not self._in_folder:
+                _sync(self._path.parent)
+                self._in_folder = True
 
     def read(self, check: Callable[[Row], object]) -> list[Row]:
         """Return what an earlier process left, in the order it came.
@@ -92,7 +111,8 @@ class Journal:
         if self._path is None:
             return
         self._apply(change)
-        if not self._live or not self._whole or self._size > self._grown:
+        idle = not self._live and self._size > _IDLE
+        if idle or not self._whole or self._size > self._grown:
             self._write_anew()
         else:
             line = orjson.dumps(change, option=orjson.OPT_APPEND_NEWLINE)
@@ -115,7 +135,11 @@ class Journal:
         partial = self._path.with_suffix(".part")
         self._write(partial, b"".join(lines), os.O_TRUNC)
         if self._whole:
+            # The old file must not give way to one of which the disk has nothing yet.
+            with contextlib.suppress(OSError):
+                _sync(partial)
             partial.replace(self._path)
+            self._in_folder = False
         else:
             partial.unlink(missing_ok=True)
 
@@ -125,3 +149,12 @@ class Journal:
                 file.write(data)
         except OSError:
             self._whole = False
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's contents, or a folder's entries, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -124,13 +126,16 @@ class ModelRegistry:
 
     def names(self) -> list[str]:
         """Return every name that may be asked for: official, demo, and own files found."""
-        own = sorted(self._found() - {*OFFICIAL, DEMO_NAME})
-        return [*OFFICIAL, DEMO_NAME, *own]
+        return self._named(self._found())
+
+    @staticmethod
+    def _named(found: set[str]) -> list[str]:
+        return [*OFFICIAL, DEMO_NAME, *sorted(found - {*OFFICIAL, DEMO_NAME})]
 
     def available(self) -> list[str]:
         """Return the names whose file is there now."""
         found = self._found()
-        return [name for name in self.names() if name in found]
+        return [name for name in self._named(found) if name in found]
 
     def usable(self) -> list[str]:
         """Return the available names but those whose file, as it is, could not be loaded."""
@@ -241,13 +246,17 @@ class ModelRegistry:
         return model
 
     def _found(self) -> set[str]:
-        return {p.name for folder in self._folders for p in folder.glob("*.pth") if p.is_file()}
+        names: set[str] = set()
+        for folder in self._folders:
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                names.update(e.name for e in entries if e.name.endswith(".pth") and e.is_file())
+        return names
 
     def _find(self, name: str) -> Path | None:
-        # Names are compared, not joined to a folder: a name with ".." in it finds nothing.
-        if name not in self._found():
+        # Names come from strangers: one that leads elsewhere is none.
+        if Path(name).name != name or "\0" in name or not name.endswith(".pth"):
             return None
-        return next(path for f in self._folders if (path := f / name).is_file())
+        return next((path for f in self._folders if (path := f / name).is_file()), None)
 
 
 def _signature(path: Path | None) -> _Signature | None:

@@ -92,6 +92,7 @@ class PromptQueue:
     def put(self, job: Job, accepted: Callable[[int], None] = lambda _: None) -> None:
         """Add a job; ``accepted`` is told how many wait before anybody can take it.
 
+        Returns when the job is on the disk, which takes milliseconds: not for an event loop.
         Raises :class:`RequestRefusedError` when the queue is full or closed or the id is taken.
         """
         with self._condition:
@@ -106,6 +107,8 @@ class PromptQueue:
             accepted(len(self._waiting))
             self._condition.notify()
         self._changed()
+        # Without the lock: work begins and others are served while the disk writes.
+        self._journal.sync()
 
     def number_for(self, *, front: bool, number: float | None) -> float:
         """Return the place of a new prompt as ComfyUI gives it."""

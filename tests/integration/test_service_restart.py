@@ -97,6 +97,19 @@ def test_a_kill_is_survived(service: ServiceProcess) -> None:
     assert wait_for(service, waiting, "finished")["status"]["completed"] is True
 
 
+def test_a_kill_right_after_the_answer_loses_nothing(service: ServiceProcess) -> None:
+    """Killed as soon as it had accepted them, the next process runs every prompt."""
+    prompts = [queue(service, workflow(size=size)) for size in (64, 96, 128, 160)]
+    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    service.start()
+    known = requests.get(f"{service.url}queue", timeout=20).json()
+    waiting = {row[1] for row in known["queue_running"] + known["queue_pending"]}
+    done = requests.get(f"{service.url}history", timeout=20).json()
+    assert set(prompts[1:]) <= waiting | set(done)
+    for prompt_id in prompts[1:]:
+        assert wait_for(service, prompt_id, "finished")["status"]["completed"] is True
+
+
 @pytest.mark.parametrize(
     ("options", "status", "told"),
     [

@@ -62,7 +62,7 @@ def make_reader(
     routing: Routing | None = None,
 ) -> Reader:
     """Return a reader in UTC."""
-    links = Kibana("https://kibana.example.com/s/ops", "ddcolor-logs", "ddcolor-traces")
+    links = Kibana("https://kibana.example.com/s/ops", "ddcolor-logs", "ddcolor-prompt")
     wording = load_wording(language, templates_dir)
     return Reader(wording, UTC, links if kibana else None, routing)
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from ddcolor_operations.dashboards.check_lens import check_fields, check_panels
 from ddcolor_operations.dashboards.check_objects import check_objects
-from ddcolor_operations.dashboards.fields import declared
-from ddcolor_operations.dashboards.lens import data_view
-from ddcolor_operations.dashboards.saved_objects import BUILT, TEMPLATES
+from ddcolor_operations.dashboards.saved_objects import BUILT, FOLDER, declared_fields
+from ddcolor_operations.dashboards.source import load
 
 
 class BuiltDashboards:
@@ -57,8 +56,7 @@ class BuiltDashboards:
     def field_problems(self) -> list[str]:
         """Return what the offline check of fields says."""
         self._store()
-        views = [data_view(item) for item in self.objects if item["type"] == "index-pattern"]
-        fields = {view.id: declared(view, TEMPLATES) for view in views}
+        fields = declared_fields(load(FOLDER))
         return [problem.text for problem in check_fields(self.objects, fields)]
 
     def _store(self) -> None:

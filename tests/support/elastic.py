@@ -121,6 +121,7 @@ class Pipeline:
         http, transport, gateway, gateway_health, grpc, otlp, agent_health = ports
         self.url = f"http://127.0.0.1:{http}"
         self.otlp_url = f"http://127.0.0.1:{otlp}"
+        self.gateway_url = f"http://127.0.0.1:{gateway}"
         self.log_dir = folder / "log"
         self._health = {"agent": agent_health, "gateway": gateway_health}
         self.client: Elasticsearch = connect(self.url)

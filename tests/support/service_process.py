@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,14 @@ def write_tinted_weights(path: Path) -> Path:
 class ServiceProcess:
     """``python -m ddcolor_service`` on one port, which may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        prefix: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare it below ``folder``; ``prefix`` goes before its command."""
         write_tinted_weights(folder / "models" / "ddcolor_demo.pth")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -41,7 +49,9 @@ class ServiceProcess:
         self.state = folder / "state"
         self.url = f"http://127.0.0.1:{self.port}/"
         self._log = folder / "service.out"
+        self._environ = dict(environ or {})
         self._command = [
+            *prefix,
             *(sys.executable, "-m", "ddcolor_service", "--device", "cpu"),
             *("--port", str(self.port), "--state", str(self.state)),
             *("--models", str(folder / "models"), "--fault-injection", "--drain-s", "0.2"),
@@ -57,6 +67,7 @@ class ServiceProcess:
             "OMP_NUM_THREADS": "1",
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_METRICS_EXPORTER": "none",
+            **self._environ,
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=env)
@@ -68,7 +79,7 @@ class ServiceProcess:
             except requests.ConnectionError:
                 time.sleep(0.1)
         self.stop()
-        raise RuntimeError(f"the service did not start:\n{self._log.read_text('utf-8')[-4000:]}")
+        raise RuntimeError(f"the service did not start:\n{self.output()[-4000:]}")
 
     def stop(self, number: int = signal.SIGTERM) -> int | None:
         """Send a signal, wait for the end and return the exit status; None if nothing ran."""
@@ -77,6 +88,11 @@ class ServiceProcess:
             return None
         process.send_signal(number)
         return process.wait(30)
+
+    def user(self) -> int:
+        """Return the number of the user that it runs as."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}").stat().st_uid
 
     def output(self) -> str:
         """Return what the service wrote to standard output and error, over all its starts."""

@@ -47,31 +47,32 @@ async def post_prompt(request: web.Request) -> web.Response:
         body = await read_json(request)
         order = _order(body)
         prompt_id = order.prompt_id
-        # Third-party hooks run in here: not on the loop.
-        validated = await asyncio.to_thread(_validate, service, body)
-        job = _queue(service, order, validated)
+        # Third-party hooks run in here, and the disk is waited for: not on the loop.
+        job, node_errors = await asyncio.to_thread(_accept, service, order, body)
     except RequestRefusedError as error:
-        node_errors = error.node_errors if isinstance(error, PromptRefusedError) else {}
+        refused = error.node_errors if isinstance(error, PromptRefusedError) else {}
         service.telemetry.recorder.prompt_rejected(
             error_type=error.error_type,
             message=error.message,
             prompt_id=prompt_id,
-            node_errors=_nameless(node_errors),
+            node_errors=_nameless(refused),
         )
-        return refusal(error, node_errors)
+        return refusal(error, refused)
     return json_response(
         {
             "prompt_id": job.prompt_id,
             "number": job.shown_number,
-            "node_errors": validated.node_errors,
+            "node_errors": node_errors,
         }
     )
 
 
-def _validate(service: Service, body: dict[str, Any]) -> Validated:
+def _accept(service: Service, order: _Order, body: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
+    """Validate and queue a prompt; return its job and the errors of outputs that are left out."""
     raw = body.get("prompt", body if "nodes" in body else None)
     prompt = api_form(raw, service.types)
-    return validate(prompt, service.types, max_nodes=service.settings.max_nodes)
+    validated = validate(prompt, service.types, max_nodes=service.settings.max_nodes)
+    return _queue(service, order, validated), validated.node_errors
 
 
 def _queue(service: Service, order: _Order, validated: Validated) -> Job:

@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from ddcolor_service.checks import check_finite
 from ddcolor_service.errors import OutputDamagedError
 from ddcolor_service.execution import current_run
-from ddcolor_service.folders import FolderType
+from ddcolor_service.folders import FolderType, write_partial
 from ddcolor_service.nodes.services import NodeServices
 
 _COUNTER = re.compile(r"_(\d{5,})_?\.png$")
@@ -69,7 +69,6 @@ class SaveImage:
         subfolder, _, stem = _expand(filename_prefix, width, height).rpartition("/")
         folders = self.services.folders
         target = folders.resolve(f"{stem or 'ComfyUI'}_00001_.png", self.folder, subfolder).parent
-        target.mkdir(parents=True, exist_ok=True, mode=0o750)
         info = self._metadata(prompt, extra_pnginfo)
         saved = []
         for index, picture in enumerate(batch):
@@ -146,10 +145,8 @@ def encode(picture: NDArray[np.float32], info: PngInfo | None, level: int) -> by
 
 def _write_new(folder: Path, stem: str, data: bytes) -> Path:
     """Write under the next free number; whole or not at all."""
-    partial = folder / f".{uuid.uuid4().hex}.part"
+    partial = write_partial(folder, data)
     try:
-        with partial.open("xb") as file:
-            file.write(data)
         if partial.stat().st_size != len(data):
             raise OutputDamagedError("the picture's file was not written whole")
         with _numbering:

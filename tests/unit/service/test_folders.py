@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,3 +90,42 @@ def test_retention(tmp_path: Path) -> None:
     assert folders.remove_older_than(1.0) == 1
     folders.clear_temp()
     assert [p.name for p in tmp_path.rglob("*.png")] == ["new.png"]
+
+
+def test_retention_of_subfolders(tmp_path: Path) -> None:
+    """Subfolders that have long been empty go, one level a time; others stay."""
+    folders = Folders.create(tmp_path / "state")
+    base, long_ago = folders.base("output"), time.time() - 7200
+    (base / "old" / "inner").mkdir(parents=True)
+    (base / "new").mkdir()
+    (base / "full").mkdir()
+    (base / "full" / "kept.png").write_bytes(b"x")
+    (tmp_path / "elsewhere").mkdir()
+    (base / "link").symlink_to(tmp_path / "elsewhere")
+    for path in (base / "old" / "inner", base / "old", base / "full", tmp_path / "elsewhere", base):
+        os.utime(path, (long_ago, long_ago))
+    folders.remove_older_than(1.0)
+    left = {p.relative_to(base).as_posix() for p in base.rglob("*")}
+    assert left == {"old", "new", "full", "full/kept.png", "link"}
+    os.utime(base / "old", (long_ago, long_ago))
+    folders.remove_older_than(1.0)
+    assert not (base / "old").exists()
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_a_folder_that_vanishes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is written although the retention removes its empty folder at that very moment."""
+    plain = Path.open
+    vanished: list[Path] = []
+
+    def vanish_once(self: Path, *arguments: Any, **options: Any) -> Any:
+        if not vanished:
+            vanished.append(self)
+            self.parent.rmdir()
+        return plain(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", vanish_once)
+    stored = store_upload(b"data", tmp_path / "sub" / "a.png", overwrite=False)
+    assert (len(vanished), stored.read_bytes()) == (1, b"data")

@@ -48,7 +48,7 @@ def test_a_prompt_that_kills_the_process_is_given_up(tmp_path: Path) -> None:
         queue = queue_at(tmp_path / "queue.jsonl")
         kept, lost = queue.restore()
     assert ([j.prompt_id for j in kept], [j.prompt_id for j in lost]) == ([], ["killer"])
-    assert (tmp_path / "queue.jsonl").read_bytes() == b""
+    assert queue_at(tmp_path / "queue.jsonl").restore() == ([], [])
 
 
 def test_finished_prompts_leave_the_journal(tmp_path: Path) -> None:
@@ -59,6 +59,7 @@ def test_finished_prompts_leave_the_journal(tmp_path: Path) -> None:
     running = queue.get()
     assert running is not None
     queue.done(running, RESULT)
+    assert queue_at(journal).restore() == ([], [])
     assert journal.read_bytes() == b""
     assert journal.stat().st_mode & 0o077 == 0
 
@@ -109,6 +110,43 @@ def test_a_full_disk_stops_nothing(tmp_path: Path) -> None:
     assert [(j.prompt_id, j.attempts) for j in kept] == [("a", 1), ("b", 0), ("c", 0)]
 
 
+def test_a_prompt_is_on_the_disk_before_it_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal with the prompt in it, and at first its folder, are synced before put returns."""
+    synced: list[tuple[str, bool]] = []
+
+    def note(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").resolve()
+        synced.append((path.name, path.is_file() and b'"second"' in path.read_bytes()))
+
+    queue = queue_at(tmp_path / "queue.jsonl")
+    monkeypatch.setattr("os.fsync", note)
+    queue.put(job("first"))
+    assert synced == [("queue.jsonl", False), (tmp_path.name, False)]
+    synced.clear()
+    queue.put(job("second"))
+    assert synced == [("queue.jsonl", True)]
+    synced.clear()
+    queue.delete(["second"])
+    assert synced == []
+
+
+def test_a_file_written_anew_is_on_the_disk_before_it_replaces_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither power loss nor a crash finds the journal replaced by one that is not whole yet."""
+    monkeypatch.setattr("ddcolor_service.journal._GROWN", 10)
+    synced: list[str] = []
+    queue = queue_at(tmp_path / "queue.jsonl")
+    queue.put(job("first"))
+    monkeypatch.setattr(
+        "os.fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").resolve().name)
+    )
+    queue.put(job("second"))
+    assert synced == ["queue.part", "queue.jsonl", tmp_path.name]
+
+
 def test_what_is_removed_or_given_back_is_noted(tmp_path: Path) -> None:
     """Deleted prompts do not come back; one that a drain stopped has lost no attempt."""
     queue = queue_at(tmp_path / "queue.jsonl")
@@ -137,6 +175,22 @@ def test_the_journal_does_not_grow_for_ever(
         queue.done(running, RESULT)
         assert journal.stat().st_size < 2500
     assert [j.prompt_id for j in queue_at(journal).restore()[0]] == ["first"]
+
+
+def test_an_idle_journal_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue that empties again and again keeps the finished prompts only up to a limit."""
+    monkeypatch.setattr("ddcolor_service.journal._IDLE", 1000)
+    journal = tmp_path / "queue.jsonl"
+    queue = queue_at(journal)
+    sizes = []
+    for number in range(30):
+        queue.put(job(f"job-{number}"))
+        running = queue.get()
+        assert running is not None
+        queue.done(running, RESULT)
+        sizes.append(journal.stat().st_size)
+    assert 0 in sizes
+    assert max(sizes) <= 1000
 
 
 def test_history_is_limited() -> None:
