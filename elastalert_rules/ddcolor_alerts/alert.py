@@ -77,6 +77,7 @@ def build_alert(rule: Rule, match: Match) -> dict[str, Any]:
         "rule": rule["name"],
         "kind": kind,
         "level": metadata["level"],
+        "owner": metadata.get("owner"),
         "service": service_of(match),
         "node": _text(match, NODE_CLASS),
         "node_id": _text(match, NODE_ID),

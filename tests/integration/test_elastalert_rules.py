@@ -17,6 +17,7 @@ from ddcolor_alerts.fields import Fields
 from ddcolor_alerts.query import matches_filter
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.notifier.alert import Alert
+from ddcolor_operations.notifier.paths import Beat
 from ddcolor_operations.rules import options
 from ddcolor_operations.rules.corpus import corpus_of, read_corpus
 from ddcolor_operations.rules.files import load_rule, rule_files
@@ -44,9 +45,12 @@ def test_every_corpus_comes_out_as_expected(python: Path) -> None:
     failures = [str(result) for result in results if result.failures]
     assert not failures, "\n".join(failures)
     assert {result.rule for result in results} == {path.stem for path in RULES}
-    for alert in (alert for result in results for alert in result.alerts):
+    for message in (message for result in results for message in result.alerts):
         # What the notifier would call unusable would be lost.
-        assert Alert.from_json(alert).alert_id == alert["alert_id"]
+        if "alert_id" in message:
+            assert Alert.from_json(message).alert_id == message["alert_id"]
+        else:
+            assert Beat.from_json(message).service == message["service"]
 
 
 def test_elasticsearch_finds_what_the_offline_filter_finds(pipeline: Pipeline) -> None:

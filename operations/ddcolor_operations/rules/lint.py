@@ -42,18 +42,13 @@ def lint_folder(
     the folder of the ``ddcolor_alerts`` package, in which classes are looked up.
     """
     problems: set[Problem] = set()
-    default_buffer = _default_buffer(config, problems)
     names: dict[str, Path] = {}
     for path in rule_files(rules):
-        problems.update(_unset_variables(path, environ))
+        problems.update(lint_rule(path, config, classes, environ))
         try:
             rule = load_rule(path)
-        except RuleFileError as error:
-            problems.add(Problem(error.path, error.line, error.text))
-            continue
-        for source in rule.imports:
-            problems.update(_unset_variables(source.path, environ))
-        problems.update(_lint_rule(rule, default_buffer, classes))
+        except RuleFileError:
+            continue  # said already
         if rule.name in names:
             text = f"name: {rule.name} is the name of {names[rule.name].name} too"
             problems.add(Problem(*rule.where("name"), text))
@@ -61,7 +56,26 @@ def lint_folder(
     return sorted(problems)
 
 
-def _lint_rule(
+def lint_rule(
+    path: Path,
+    config: Path | None = None,
+    classes: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> list[Problem]:
+    """Return every problem of one rule file, sorted; see :func:`lint_folder`."""
+    problems: set[Problem] = set(_unset_variables(path, environ))
+    default_buffer = _default_buffer(config, problems)
+    try:
+        rule = load_rule(path)
+    except RuleFileError as error:
+        return sorted({*problems, Problem(error.path, error.line, error.text)})
+    for source in rule.imports:
+        problems.update(_unset_variables(source.path, environ))
+    problems.update(_problems(rule, default_buffer, classes))
+    return sorted(problems)
+
+
+def _problems(
     rule: Rule, default_buffer: timedelta | None, classes: Path | None
 ) -> Iterator[Problem]:
     for name in _REQUIRED:

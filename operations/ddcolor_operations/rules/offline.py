@@ -10,13 +10,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from .corpus import START, Case, corpus_of, differences, read_corpus
 from .files import Rule, load_rule
+
+Documents = Sequence[tuple[timedelta, dict[str, Any]]]
+
+_TIMEOUT_S = 300.0
 
 
 class OfflineError(Exception):
@@ -59,16 +64,44 @@ def evaluate(
     """Return the alerts of each case, each with ``at`` in seconds from the case's start."""
     work = [
         {
-            "rule_file": str(rule.file.path),
-            "start": START.isoformat(),
-            "documents": [
-                {"at": at.total_seconds(), "document": document} for at, document in case.documents
-            ],
+            **_series(rule.file.path, START, case.documents, case.until),
             "restarts": [at.total_seconds() for at in case.restarts],
-            "until": case.until.total_seconds(),
         }
         for rule, case in cases
     ]
+    return _run(work, python, package_root)
+
+
+def replay(
+    rule_file: Path,
+    start: datetime,
+    documents: Documents,
+    until: timedelta,
+    *,
+    python: Path,
+    package_root: Path,
+) -> list[dict[str, Any]]:
+    """Return the alerts of one rule on documents that arrived at times after ``start``.
+
+    Each has ``at``, when it happened, and ``raised``, when the rule said so, in seconds from the
+    start. Raises OfflineError.
+    """
+    work = [{**_series(rule_file, start, documents, until), "restarts": []}]
+    return _run(work, python, package_root)[0]
+
+
+def _series(
+    rule_file: Path, start: datetime, documents: Documents, until: timedelta
+) -> dict[str, Any]:
+    return {
+        "rule_file": str(rule_file),
+        "start": start.isoformat(),
+        "documents": [{"at": at.total_seconds(), "document": doc} for at, doc in documents],
+        "until": until.total_seconds(),
+    }
+
+
+def _run(work: list[dict[str, Any]], python: Path, package_root: Path) -> list[list[Any]]:
     environment = {**os.environ, "PYTHONPATH": str(package_root), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [str(python), "-m", "ddcolor_alerts.offline"],
@@ -76,10 +109,18 @@ def evaluate(
         capture_output=True,
         text=True,
         env=environment,
-        timeout=120,
+        timeout=_TIMEOUT_S,
         check=False,
     )
     if done.returncode != 0:
-        raise OfflineError(done.stderr.strip()[-2000:] or f"ended with status {done.returncode}")
-    alerts: list[list[dict[str, Any]]] = json.loads(done.stdout)
-    return alerts
+        raise OfflineError(_reason(done.stderr) or f"ended with status {done.returncode}")
+    found: list[list[Any]] = json.loads(done.stdout)
+    return found
+
+
+def _reason(stderr: str) -> str:
+    """Return what ElastAlert2 says of a rule that it cannot load, or the end of a traceback."""
+    said = stderr.strip()
+    last = said.rpartition("\n")[2]
+    kind, _, text = last.partition(": ")
+    return text if kind.endswith("EAException") else said[-2000:]
