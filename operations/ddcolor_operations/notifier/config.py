@@ -127,7 +127,7 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
             Kibana(
                 kibana_url,
                 top.text("kibana_logs_view", "ddcolor-logs"),
-                top.text("kibana_traces_view", "ddcolor-traces"),
+                top.text("kibana_prompt_dashboard", "ddcolor-prompt"),
             )
             if kibana_url
             else None
@@ -154,7 +154,7 @@ def _config(data: object, path: Path, environment: Mapping[str, str]) -> Config:
     )
     # Named even when there is no kibana_url, so that they are not taken for misspelt.
     top.text("kibana_logs_view", "")
-    top.text("kibana_traces_view", "")
+    top.text("kibana_prompt_dashboard", "")
     for section in (dedupe, digest, retry, heartbeats, watchdog, top):
         section.done()
     return config

@@ -6,38 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from ddcolor_operations.dashboards.names import dashboard_id
 from ddcolor_operations.notifier.alert import to_rfc3339
 
 _AROUND = timedelta(minutes=15)
-_PROMPT_DASHBOARD = dashboard_id("prompt")
 
 
 @dataclass(frozen=True, slots=True)
 class Kibana:
-    """Where Kibana is (with ``/s/SPACE`` if need be) and the ids of its data views."""
+    """Where Kibana is (with ``/s/SPACE`` if need be), and the ids of what the links open."""
 
     url: str
     logs_view: str
-    traces_view: str
+    prompt_dashboard: str
 
     def trace(self, trace_id: str, around: datetime) -> str:
         """Return the link to the dashboard of the prompt whose trace this is."""
         state = f"(query:{_query(_of_trace(trace_id))})"
-        return self._link(f"dashboards#/view/{_PROMPT_DASHBOARD}", state, around)
-
-    def spans(self, trace_id: str, around: datetime) -> str:
-        """Return the link to the spans of a trace as documents."""
-        return self._discover(self.traces_view, _of_trace(trace_id), around)
+        return self._link(f"dashboards#/view/{self.prompt_dashboard}", state, around)
 
     def logs(self, trace_id: str | None, service: str, around: datetime) -> str:
         """Return the link to the log lines of a trace, or of a service when there is none."""
         quoted = service.replace("\\", "\\\\").replace('"', '\\"')
         query = _of_trace(trace_id) if trace_id else f'service.name:"{quoted}"'
-        return self._discover(self.logs_view, query, around)
-
-    def _discover(self, view: str, query: str, around: datetime) -> str:
-        state = f"(index:{_rison(view)},query:{_query(query)},sort:!(!('@timestamp',asc)))"
+        order = "sort:!(!('@timestamp',asc))"
+        state = f"(index:{_rison(self.logs_view)},query:{_query(query)},{order})"
         return self._link("discover#/", state, around)
 
     def _link(self, where: str, state: str, around: datetime) -> str:
@@ -45,7 +37,6 @@ class Kibana:
             start, end = to_rfc3339(around - _AROUND), to_rfc3339(around + _AROUND)
         except OverflowError:
             start = end = to_rfc3339(around)
-        # A filter of a dashboard's own time range would hide a fault that is older than it.
         time = f"(time:(from:{_rison(start)},to:{_rison(end)}))"
         # Everything is percent-encoded: a bare parenthesis would end a markdown link.
         return (

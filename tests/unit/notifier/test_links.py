@@ -8,7 +8,7 @@ from ddcolor_operations.dashboards.saved_objects import BUILT
 from ddcolor_operations.notifier.links import Kibana
 from tests.support.alerts import NOON, TRACE_ID
 
-KIBANA = Kibana("https://kibana.example.com/s/ops/", "logs-view", "traces-view")
+KIBANA = Kibana("https://kibana.example.com/s/ops/", "logs-view", "ddcolor-prompt")
 
 
 def state(url: str) -> tuple[str, str]:
