@@ -94,7 +94,10 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One number of a row. ``where`` restricts its documents, ``per`` scales it to a time unit."""
+    """One number of a row. ``where`` restricts its documents, ``per`` scales it to a time unit.
+
+    An ``optional`` one may be missing in every row where all is well: nothing has been given up.
+    """
 
     of: Aggregation
     label: str
@@ -105,6 +108,7 @@ class Value:
     per: Per = ""
     unit: Unit = ""
     color: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from .model import DataView
 from .names import TIME_FIELD
 from .request import Row, TimeRange, query, rows, search_body
 
-# A count that is 0 everywhere is as empty as a missing value: its filter matches nothing.
-_COUNTS = ("count", "unique_count")
+# A count or sum that is 0 everywhere is as empty as a missing value: its filter matches nothing.
+_COUNTS = ("count", "unique_count", "sum")
 _MOST_DOCUMENTS = 500
 
 
@@ -23,9 +23,10 @@ _MOST_DOCUMENTS = 500
 class Table:
     """What a panel shows: labels of its columns, and rows by column id.
 
-    ``panel_id`` is that of the panel or saved search. ``blank`` says that no value is there at all,
-    though there may be rows: a time axis has its bars without data, too. ``refused`` is why
-    Elasticsearch did not answer; empty: it did.
+    ``panel_id`` is that of the panel or saved search. ``empty`` names the columns without any
+    value, also those that only a formula uses. ``blank`` says that no value is there at all, though
+    there may be rows: a time axis has its bars without data, too. ``refused`` is why Elasticsearch
+    did not answer; empty: it did.
     """
 
     panel_id: str
@@ -33,6 +34,7 @@ class Table:
     labels: Mapping[str, str]
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...]
+    empty: tuple[str, ...] = ()
     blank: bool = False
     refused: str = ""
 
@@ -74,6 +76,7 @@ class Runner:
             labels=labels,
             rows=tuple(table),
             problems=tuple(_empty(panel.where, [columns[name] for name in empty], table)),
+            empty=tuple(empty),
             blank=values.issubset(empty),
         )
 
@@ -123,7 +126,8 @@ def run(
 ) -> Iterator[Table]:
     """Ask ``client`` what each panel and saved search asks for, and yield what it answers.
 
-    The panels with the ids in ``optional`` may show nothing at all, but not a part of it.
+    The panels with the ids in ``optional`` may show nothing at all, but not a part of it; columns
+    with the ids in it may show nothing by themselves.
     """
     runner = Runner(client, objects, time)
     for item in objects:
@@ -135,8 +139,19 @@ def run(
 
 
 def _excused(table: Table, optional: Collection[str]) -> Table:
-    excused = table.panel_id in optional and table.blank and not table.refused
-    return replace(table, problems=()) if excused else table
+    if table.refused or not table.problems:
+        return table
+    if table.blank and table.panel_id in optional:
+        return replace(table, problems=())
+    if table.blank or not table.empty:
+        return table
+    # One problem for each empty column; a formula's parts are called after it.
+    kept = tuple(
+        problem
+        for name, problem in zip(table.empty, table.problems, strict=True)
+        if not any(name.startswith(one) for one in optional)
+    )
+    return replace(table, problems=kept)
 
 
 def _shows_nothing(name: str, column: Mapping[str, Any], table: Sequence[Row]) -> bool:

@@ -12,7 +12,7 @@ from ddcolor_operations.layout import project_root
 from .fields import Fields, declared, runtime_mappings
 from .model import ChartPanel, Dashboard, DataView, Search, Sources
 from .names import CORE_VERSION, TIME_FIELD, TYPE_VERSIONS, dashboard_id, stable_id
-from .panels import PanelBuilder
+from .panels import ColumnIds, PanelBuilder
 
 SavedObject = dict[str, Any]
 
@@ -42,16 +42,17 @@ def declared_fields(sources: Sources, templates: Path = TEMPLATES) -> dict[str, 
 
 
 def optional_ids(sources: Sources) -> frozenset[str]:
-    """Return the ids of the panels and searches that may be empty where all is well."""
-    panels = {
-        stable_id(dashboard.name, panel.title)
-        for dashboard in sources.dashboards
-        for panel in dashboard.panels
-        if isinstance(panel, ChartPanel) and panel.optional
-    }
-    return frozenset(
-        panels | {search.id for search in sources.searches.values() if search.optional}
-    )
+    """Return the ids of the panels, columns and searches that may be empty where all is well."""
+    ids = {search.id for search in sources.searches.values() if search.optional}
+    for dashboard in sources.dashboards:
+        for panel in dashboard.panels:
+            if isinstance(panel, ChartPanel):
+                panel_id = stable_id(dashboard.name, panel.title)
+                columns = zip(ColumnIds.of(panel, panel_id).values, panel.values, strict=True)
+                ids |= {column for column, value in columns if value.optional}
+                if panel.optional:
+                    ids.add(panel_id)
+    return frozenset(ids)
 
 
 def to_ndjson(objects: list[SavedObject]) -> bytes:

@@ -260,6 +260,7 @@ def _value(node: _Node) -> Value:
         per=node.choice("per", Per, ""),
         unit=node.choice("unit", Unit, ""),
         color=node.text("color", ""),
+        optional=node.take("optional", False) is True,
     )
     if (of == "percentile") != (0 < value.percentile < 100):
         raise SourceError(f"{node.where}: a percentile (1 to 99), and only it, needs percentile")

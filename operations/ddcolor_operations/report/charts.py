@@ -49,6 +49,7 @@ def trace_chart(rows: Sequence[Row]) -> Figure:
         "base": [row.offset_s for row in rows],
         "x": [row.span.duration_s for row in rows],
         "marker": {"color": tones, "line": {"color": tones, "width": 2}},
+        "text": [plain(_detail(row)) for row in rows],
         "hovertext": [
             f"{plain(row.span.name)}: +{seconds(row.offset_s)}<br>{plain(_detail(row))}"
             for row in rows
@@ -57,7 +58,9 @@ def trace_chart(rows: Sequence[Row]) -> Figure:
     }
     # A non-breaking space is not folded away as a plain one would be.
     names = ["\u00a0\u00a0" * row.depth + plain(row.span.name) for row in rows]
-    return _figure([bars], _lanes(names), _seconds_axis())
+    figure = _figure([bars], _lanes(names), _seconds_axis())
+    figure["layout"]["bargap"] = 0.45
+    return figure
 
 
 def latency_chart(faults: Sequence[Fault]) -> Figure:
