@@ -18,7 +18,7 @@ from ddcolor_operations.notifier.client import Client, ClientError, read_token
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.describe import describe
 from ddcolor_operations.notifier.messages import Renderer, TemplateError
-from ddcolor_operations.notifier.preview import FORMATS, PreviewError, preview, sample
+from ddcolor_operations.notifier.preview import FORMATS, OCCASIONS, PreviewError, preview, sample
 from ddcolor_operations.notifier.service import make_renderer
 from ddcolor_operations.notifier.settings import ConfigError
 from ddcolor_operations.notifier.views import Reader
@@ -223,12 +223,20 @@ def silence(
 @click.option(
     "--format", "formats", multiple=True, type=click.Choice(list(FORMATS)), help="Default: all."
 )
+@click.option(
+    "--occasion",
+    default="alert",
+    show_default=True,
+    type=click.Choice(OCCASIONS),
+    help="What the message is about; each has templates of its own.",
+)
 @click.option("--language", type=click.Choice(LANGUAGES), help="Without --config; default zh.")
 @_as_json
 def preview_(
     name: str,
     config_path: Path | None,
     formats: tuple[Format, ...],
+    occasion: str,
     language: str | None,
     as_json: bool,
 ) -> None:
@@ -236,7 +244,7 @@ def preview_(
     try:
         alert = sample(name, project_root() / "elastalert_rules" / "rules")
         renderer = _renderer(config_path, language)
-        messages = {f: preview(renderer, alert, f) for f in formats or tuple(FORMATS)}
+        messages = {f: preview(renderer, alert, f, occasion) for f in formats or tuple(FORMATS)}
     except (ConfigError, WordingError, TemplateError, PreviewError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.channels.base import Format, Message
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.messages import Renderer
+from ddcolor_operations.notifier.occasions import Episode, Escalation, Form
 
 FORMATS: dict[Format, int] = {
     "wecom": 4096,
@@ -24,6 +26,8 @@ FORMATS: dict[Format, int] = {
     "sms": 402,
     "plain": 2048,
 }
+#: What a message can be about, beside the alert itself.
+OCCASIONS = ("alert", "escalation", "digest", "morning", "quiet", "resolved")
 _TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -63,11 +67,30 @@ def sample(name: str, rules: Path) -> Alert:
     )
 
 
-def preview(renderer: Renderer, alert: Alert, format_: Format) -> Message:
-    """Return the message of ``alert`` in ``format_``; raises TemplateError."""
+def preview(renderer: Renderer, alert: Alert, format_: Format, occasion: str = "alert") -> Message:
+    """Return the message that ``alert`` makes on one of :data:`OCCASIONS`; raises TemplateError."""
     now = time.time()
+    since = now - 900
     item = Item(0, alert, 1, 0, now, now, 0, maybe_sent=False)
-    return renderer.render([item], format_, FORMATS[format_], now)
+    match occasion:
+        case "escalation":
+            items = [replace(item, occasion=Escalation(1, since, 5), form=Form.ESCALATION)]
+        case "quiet" | "resolved":
+            episode = Episode(since, now, 5, resolved=occasion == "resolved", by="zhang")
+            items = [replace(item, occasion=episode, form=Form.OVER)]
+        case "digest" | "morning":
+            form = Form.HELD_OVER if occasion == "morning" else Form.ALERT
+            items = [replace(_numbered(item, number), form=form) for number in range(7)]
+        case _:
+            items = [item]
+    return renderer.render(items, format_, FORMATS[format_], now)
+
+
+def _numbered(item: Item, number: int) -> Item:
+    """Return the item with an alert of another id, and of one of three services."""
+    alert_id = f"{number:x}{item.alert.alert_id[1:]}"
+    service = f"{item.alert.service}-{number % 3 + 1}"
+    return replace(item, alert=replace(item.alert, alert_id=alert_id, service=service))
 
 
 def _metadata(file: Path) -> dict[str, Any]:

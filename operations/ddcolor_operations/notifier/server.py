@@ -213,6 +213,13 @@ async def _health(request: web.Request) -> web.Response:
     now = time.time()
     states = await _on_disk(request, lambda c: deliveries.channel_states(c, now))
     channels = {name: states.get(name, _UNUSED) for name in notifier.channel_names}
+    # A channel that was taken out of the configuration delivers nothing any more: what still waits
+    # for it must be seen.
+    channels |= {
+        name: state | {"failing": state["pending"]}
+        for name, state in states.items()
+        if name not in channels and state["pending"]
+    }
     ways = await _paths(request)
     failing = any(s["failing"] or s["dead"] or s["blocked_until"] for s in channels.values())
     silent = any(way["silent"] for way in ways.values())

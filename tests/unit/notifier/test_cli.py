@@ -188,6 +188,27 @@ def test_preview_shows_every_kind_of_fault(kind: str) -> None:
     assert CATALOGUE[kind].title.zh in data["wecom"]["body"]
 
 
+@pytest.mark.parametrize(
+    ("occasion", "text"),
+    [
+        ("escalation", "已 15 分钟无人确认"),
+        ("digest", "告警汇总：7 条"),
+        ("morning", "免打扰时段内的告警"),
+        ("quiet", "已平息"),
+        ("resolved", "已恢复"),
+    ],
+)
+def test_preview_shows_what_else_is_said_of_an_alert(occasion: str, text: str) -> None:
+    """Every template that an operator may edit can be looked at."""
+    result = CliRunner().invoke(
+        alerts, ["preview", "out_of_memory", "--occasion", occasion, "--json"]
+    )
+
+    for format_, message in json.loads(result.output).items():
+        whole = message["title"] + message["body"]
+        assert text in whole, format_
+
+
 def test_preview_of_a_rule_has_its_level_and_the_configured_language(tmp_path: Path) -> None:
     """The rule file's own kind and level, the notifier file's language and Kibana."""
     config = tmp_path / "n.yaml"

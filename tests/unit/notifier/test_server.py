@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.events import AlertLog
 from ddcolor_operations.notifier.server import make_app
 from ddcolor_operations.notifier.service import Notifier
+from ddcolor_operations.receivers import Failure
 from tests.support.alerts import alert_json
 from tests.support.places import Places, places
 from tests.support.silent import SilentLogger
@@ -158,6 +160,20 @@ async def test_health_names_every_channel(client: Client) -> None:
 
     assert (status, body["status"]) == (200, "ok")
     assert set(body["channels"]) == {"wecom", "dingtalk", "sms", "mail"}
+
+
+async def test_what_waits_for_a_channel_that_is_gone_is_seen(
+    client: Client, notifier: Notifier, all_places: Places
+) -> None:
+    """It was taken out of the configuration while a message waited."""
+    all_places.wecom.fail(Failure.status(500), times=100)
+    await post(client, alert_json())
+    await asyncio.to_thread(all_places.wecom.wait_for_requests, 1)
+    notifier.reload(replace(notifier.config, channels={"mail": notifier.config.channels["mail"]}))
+
+    _, body = await get(client, "/healthz")
+    assert (body["status"], set(body["channels"])) == ("degraded", {"mail", "wecom"})
+    assert body["channels"]["wecom"]["failing"] == 1
 
 
 async def test_retry_of_an_unknown_channel_is_named(client: Client) -> None:
