@@ -75,12 +75,17 @@ def resolve(
 
 
 def escalate(
-    connection: sqlite3.Connection, now: float, plan_of: Callable[[Alert], EscalationPlan | None]
+    connection: sqlite3.Connection,
+    now: float,
+    plan_of: Callable[[Alert], EscalationPlan | None],
+    *,
+    not_before: float | None = None,
 ) -> Told:
     """Call the next ones for each episode that nobody has acknowledged in its time.
 
     ``plan_of`` gives the steps of an alert, as they are configured now. While a silence covers the
-    alert nobody is called.
+    alert nobody is called, and below level 3 nobody before ``not_before``, the end of the quiet
+    hours.
     """
     told = Told()
     due = connection.execute(
@@ -96,6 +101,8 @@ def escalate(
             next_at = None
         elif silence_of(connection, alert, now) is not None:
             next_at = now + step.after_s
+        elif not_before is not None and alert.level < 3:
+            next_at = not_before
         else:
             call = Escalation(done + 1, window["since"], window["total"])
             seq, level = window["alert_seq"], window["level"]

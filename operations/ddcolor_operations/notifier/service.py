@@ -173,6 +173,10 @@ class Notifier:
         config, now = self._config, time.time()
         channels, plan = config.routing.channels(alert), config.routing.escalation(alert)
 
+        not_before = config.routing.not_before(alert, now)
+        # Nobody can take on what nobody has been told.
+        told_at = now if not_before is None else not_before
+
         def operation(connection: sqlite3.Connection) -> Status:
             status = outbox.accept(
                 connection,
@@ -180,8 +184,8 @@ class Notifier:
                 channels,
                 now,
                 config.window_s,
-                not_before=config.routing.not_before(alert, now),
-                escalate_at=None if plan is None else now + plan.steps[0].after_s,
+                not_before=not_before,
+                escalate_at=None if plan is None else told_at + plan.steps[0].after_s,
             )
             then(connection)
             return status
@@ -263,7 +267,9 @@ class Notifier:
             )
         )
         self._tell(
-            await self._on_disk(lambda c: episodes.escalate(c, now, config.routing.escalation))
+            await self._on_disk(
+                lambda c: episodes.escalate(c, now, config.routing.escalation, not_before=until)
+            )
         )
         silent = await self._on_disk(
             lambda c: paths.silent_paths(c, now, self._watched_since, config.path_silent_s)

@@ -208,6 +208,19 @@ def test_planned_work_calls_nobody(box: sqlite3.Connection) -> None:
     assert calls(box, NOW + 240) == {"wecom", "sms"}
 
 
+def test_the_quiet_hours_hold_calls_that_are_not_critical(box: sqlite3.Connection) -> None:
+    """Level 2 waits for their end, level 3 does not."""
+    morning = NOW + 500
+    accept(box, 1, NOW, level=2)
+    accept(box, 2, NOW, level=3)
+
+    told = escalate(box, NOW + 120, lambda _: PLAN, not_before=morning)
+    assert [alert.level for alert, _ in told.escalated] == [3]
+    assert calls(box, morning - 1, None) == set()
+    later = escalate(box, morning, lambda a: PLAN if a.level == 2 else None)
+    assert [alert.level for alert, _ in later.escalated] == [2]
+
+
 def test_a_plan_that_was_taken_out_of_the_configuration_calls_nobody(
     box: sqlite3.Connection,
 ) -> None:
