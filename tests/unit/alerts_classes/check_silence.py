@@ -102,7 +102,7 @@ class SilenceTest(unittest.TestCase):
         """Records of others come first, then its own old signs: it waits for the newer ones."""
         rule = make()
         rule.add_data([event(0), event(3600, "clock", "x")])
-        late = {"event": {"ingested": START + timedelta(seconds=3605)}}
+        late: dict[str, Any] = {"event": {"ingested": START + timedelta(seconds=3605)}}
         assert said(rule, 3600) == []
         rule.add_data([event(second, **late) for second in range(30, 3000, 30)])
         assert [said(rule, second) for second in (3615, 3630, 3660)] == [[], [], []]

@@ -171,3 +171,12 @@ def test_failures_of_the_service_leave_out_the_users_kinds(name: str) -> None:
     assert set(left_out["terms"]["comfyui.error.kind"]) == {
         name for name, kind in CATALOGUE.items() if kind.users
     }
+
+
+def test_the_guide_names_every_rule() -> None:
+    """docs/rules.md lists what there is, and nothing that is gone."""
+    guide = (project_root() / "docs" / "rules.md").read_text("utf-8")
+    table = guide.partition("## What there is")[2].partition("\n\nLevel 1")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in row.replace("`", "").replace(",", "").split()]
+    assert sorted(named) == sorted(rule.name for rule in RULES)
