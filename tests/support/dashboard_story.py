@@ -7,6 +7,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -14,14 +15,29 @@ from opentelemetry.trace import SpanKind
 
 from comfyui_telemetry import Telemetry, configure, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
+from ddcolor_operations.notifier import episodes
+from ddcolor_operations.notifier.acknowledgements import Acknowledged
 from ddcolor_operations.notifier.events import AlertLog
-from tests.support.alerts import make_alert, make_item
-from tests.support.elastic import Pipeline, eventually, log_line
+from ddcolor_operations.notifier.occasions import Episode
+from tests.support.alerts import NOON, make_alert, make_item
+from tests.support.elastic import Pipeline, eventually, log_line, otlp_gauges
 
 _LIMIT_S = 0.2
 _CHECKPOINTS = {
     "ddcolor_modelscope.pth": "9f86d081884c7d65",
     "ddcolor_artistic.pth": "2c26b46b68ffc68f",
+}
+
+
+_GPU = {
+    semconv.METRIC_GPU_MEMORY_UTILIZATION: 0.62,
+    semconv.METRIC_GPU_UTILIZATION: 0.97,
+}
+# Names and types of the docker_stats receiver.
+_CONTAINER: dict[str, int | float] = {
+    "container.memory.usage.total": 734_003_200,
+    "container.memory.usage.limit": 2_147_483_648,
+    "container.cpu.utilization": 12.5,
 }
 
 
@@ -33,15 +49,24 @@ class FaultError(Exception):
         self.comfyui_error_kind = kind
 
 
-def tell(pipeline: Pipeline) -> None:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What can be looked for: the trace and prompt of a failed photo, and the id of its alert."""
+
+    trace_id: str
+    prompt_id: str
+    alert_id: str
+
+
+def tell(pipeline: Pipeline) -> Told:
     """Let service, notifier, supervisor and alerting say what a demo run makes them say."""
     with _telemetry(pipeline, "ddcolor-service") as telemetry:
-        _serve(telemetry)
+        trace_id, prompt_id = _serve(telemetry)
         lines = telemetry.settings.log_file
         assert lines is not None
         eventually(lambda: lines.exists() and semconv.EVENT_SERVICE_HEARTBEAT in lines.read_text())
     with _telemetry(pipeline, "ddcolor-notifier") as telemetry:
-        _notify(AlertLog(telemetry.logger("ddcolor_operations.notifier")))
+        alert_id = _notify(AlertLog(telemetry.logger("ddcolor_operations.notifier")), trace_id)
     with _telemetry(pipeline, "ddcolor-stack") as telemetry:
         kind = CATALOGUE["service_down"]
         telemetry.logger("ddcolor_operations.stack").error(
@@ -58,13 +83,25 @@ def tell(pipeline: Pipeline) -> None:
     # ElastAlert2's environment has no telemetry library and writes its lines by itself.
     beat = {semconv.ALERTING_RULES: 12, semconv.ALERTING_CYCLE: 0.4}
     raised = {semconv.ALERT_ID: "0" * 32, semconv.ALERT_RULE: "keyword_out_of_memory"}
+    # A service knows its slope after a minute only.
+    slope = {semconv.PROCESS_MEMORY_SLOPE: 2048.0}
+    lost = {semconv.TELEMETRY_REASON: "span_queue_full", semconv.TELEMETRY_DROPPED: 12}
+    refused = {
+        "error.type": "document_parsing_exception",
+        semconv.DOCUMENT_TARGET: "logs-ddcolor.otel-default",
+    }
     pipeline.write_lines(
-        log_line(text, **{"service.name": "ddcolor-elastalert", semconv.EVENT_NAME: event, **more})
-        for text, event, more in (
-            ("All 12 rules ran", semconv.EVENT_ALERTING_HEARTBEAT, beat),
-            ("Alert raised", semconv.EVENT_ALERT_RAISED, raised),
+        log_line(text, **{"service.name": service, semconv.EVENT_NAME: event, **more})
+        for text, service, event, more in (
+            ("All 12 rules ran", "ddcolor-elastalert", semconv.EVENT_ALERTING_HEARTBEAT, beat),
+            ("Alert raised", "ddcolor-elastalert", semconv.EVENT_ALERT_RAISED, raised),
+            ("Heartbeat", "ddcolor-service", semconv.EVENT_SERVICE_HEARTBEAT, slope),
+            ("Telemetry is lost", "ddcolor-service", semconv.EVENT_TELEMETRY_DEGRADED, lost),
+            ("Document refused", "ddcolor-gateway", semconv.EVENT_DOCUMENT_REFUSED, refused),
         )
     )
+    _measure(pipeline)
+    return Told(trace_id, prompt_id, alert_id)
 
 
 @contextlib.contextmanager
@@ -85,17 +122,30 @@ def _telemetry(pipeline: Pipeline, service: str) -> Iterator[Telemetry]:
         telemetry.shutdown()
 
 
-def _serve(telemetry: Telemetry) -> None:
+def _measure(pipeline: Pipeline) -> None:
+    """Send what a GPU's and a container's figures look like; neither is at hand."""
+    gpu = {semconv.HW_ID: "GPU-5fd4f7ac", semconv.HW_NAME: "NVIDIA H100 80GB HBM3"}
+    pipeline.post("metrics", otlp_gauges({"service.name": "ddcolor-service"}, _GPU, gpu))
+    container = {"container.name": "ddcolor-service-1"}
+    labels = {"service.name": "service"}
+    pipeline.post("metrics", otlp_gauges(container, _CONTAINER, labels))
+
+
+def _serve(telemetry: Telemetry) -> tuple[str, str]:
+    """Restore some photos and fail at others; return trace and prompt of one that failed."""
     first, second = _CHECKPOINTS
     for number, (scenario, checkpoint) in enumerate(
         (("person", first), ("building", first), ("person", second))
     ):
         _prompt(telemetry, scenario, checkpoint, loads=number != 1, cached=number == 1)
     _prompt(telemetry, "person", first, slow=True)
-    _prompt(telemetry, "building", first, fault=FaultError("out_of_memory", "no room for 2 GiB"))
+    oom = FaultError("out_of_memory", "no room for 2 GiB")
+    failed = _prompt(telemetry, "building", first, fault=oom)
     _prompt(telemetry, "person", "missing.pth", fault=FaultError("model_not_loaded", "it is gone"))
+    _prompt(telemetry, "person", second, fault=FaultError("output_damaged", "it is black"))
     _prompt(telemetry, "person", first, interrupted=True)
     telemetry.recorder.upload_rejected(kind="decode_failed", reason="it is no picture")
+    return failed
 
 
 def _prompt(
@@ -108,8 +158,11 @@ def _prompt(
     slow: bool = False,
     interrupted: bool = False,
     fault: FaultError | None = None,
-) -> None:
-    """Record one prompt as the service does: request, queue, nodes with their facts."""
+) -> tuple[str, str]:
+    """Record one prompt as the service does: request, queue, nodes with their facts.
+
+    Returns the ids of its trace and its prompt.
+    """
     prompt_id, recorder = uuid.uuid4().hex, telemetry.recorder
     facts = _facts(checkpoint, loads=loads, known=checkpoint in _CHECKPOINTS)
     with telemetry.tracer.start_as_current_span("POST /prompt", kind=SpanKind.SERVER) as span:
@@ -119,6 +172,7 @@ def _prompt(
         contextlib.suppress(FaultError),
         recorder.prompt(prompt_id, node_count=3, scenario=scenario, workflow=scenario) as prompt,
     ):
+        told = (prompt.trace_id, prompt_id)
         picture = {semconv.IMAGE_WIDTH: 640, semconv.IMAGE_HEIGHT: 480}
         if cached:
             prompt.node_cached("1", "LoadImage")
@@ -126,7 +180,7 @@ def _prompt(
             with prompt.node("1", "LoadImage") as node:
                 node.set(**picture, **{semconv.IMAGE_SHA256: "2c26b46b68ffc68f"})
         with prompt.node("2", "DDColor_Colorize") as node:
-            node.set(**facts)
+            node.set(**facts, **picture, **{semconv.MODEL_INPUT_SIZE: 512})
             if loads:
                 telemetry.logger("ddcolor_service.models").info(
                     "Loaded the checkpoint in 0.40 s",
@@ -139,13 +193,13 @@ def _prompt(
                 raise fault
             if interrupted:
                 node.interrupted()
-                return
+                return told
             node.set(
-                **picture,
-                **{semconv.MODEL_INPUT_SIZE: 512, semconv.INFERENCE_DURATION: 0.021},
+                **{semconv.INFERENCE_DURATION: 0.021, semconv.DEVICE_MEMORY_PEAK: 1_200_000_000}
             )
         with prompt.node("3", "SaveImage"):
             pass
+    return told
 
 
 def _facts(checkpoint: str, *, loads: bool, known: bool) -> dict[str, Any]:
@@ -161,12 +215,19 @@ def _facts(checkpoint: str, *, loads: bool, known: bool) -> dict[str, Any]:
     return facts
 
 
-def _notify(log: AlertLog) -> None:
-    log.taken(make_alert(1), "accepted")
-    log.taken(make_alert(2), "held_back")
-    log.taken(
-        make_alert(3, rule="keyword_model_not_loaded", kind="model_not_loaded", level=3), "accepted"
-    )
+def _notify(log: AlertLog, trace_id: str) -> str:
+    """Accept, deliver and end alerts; return the id of the one that speaks of ``trace_id``."""
+    alert = make_alert(1, trace_id=trace_id)
+    critical: dict[str, Any] = {"kind": "model_not_loaded", "level": 3, "trace_id": None}
+    log.taken(alert, "accepted")
+    log.taken(make_alert(2, trace_id=None), "held_back")
+    log.taken(make_alert(3, rule="keyword_model_not_loaded", **critical), "accepted")
+    now = NOON.timestamp()
     for channel in ("wecom", "dingtalk"):
-        log.delivered(channel, [make_item(1)], None)
-    log.delivered("sms", [make_item(3, kind="model_not_loaded", level=3, held_before=2)], None)
+        log.delivered(channel, [make_item(1, trace_id=trace_id)], None, now + 1.8)
+    log.failed("sms", [make_item(3, **critical)], "retry", "busy")
+    log.delivered("sms", [make_item(3, held_before=2, **critical)], None, now + 3.1)
+    log.failed("mail", [make_item(3, **critical)], "dead", "gone")
+    log.acknowledged(Acknowledged(make_alert(3, **critical), "zhang", "", now, 95.0, False))
+    log.told(episodes.Told(ended=[(alert, Episode(now, now + 60, 2))]))
+    return alert.alert_id

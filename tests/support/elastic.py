@@ -292,6 +292,29 @@ def otlp_span(
     }
 
 
+def otlp_gauges(
+    resource: Mapping[str, str],
+    values: Mapping[str, int | float],
+    labels: Mapping[str, str | int | float | bool],
+) -> dict[str, Any]:
+    """Return an OTLP/JSON request with a gauge of each value, measured now."""
+    now = str(time.time_ns())
+
+    def point(value: float) -> dict[str, Any]:
+        number = {"asInt": str(value)} if isinstance(value, int) else {"asDouble": value}
+        return {"timeUnixNano": now, "attributes": otlp_attributes(labels), **number}
+
+    metrics = [{"name": n, "gauge": {"dataPoints": [point(v)]}} for n, v in values.items()]
+    return {
+        "resourceMetrics": [
+            {
+                "resource": {"attributes": otlp_attributes(dict(resource))},
+                "scopeMetrics": [{"scope": {"name": "tests"}, "metrics": metrics}],
+            }
+        ]
+    }
+
+
 def otlp_attributes(values: Mapping[str, str | int | float | bool]) -> list[dict[str, Any]]:
     """Return attributes in OTLP/JSON, where an int travels as a string."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from elasticsearch import Elasticsearch
 
 from comfyui_telemetry import semconv
+from ddcolor_operations.elastic import attributes
 
 from .model import DataView, SourceError
 
@@ -118,7 +119,11 @@ def _mappings(view: DataView, templates: Path) -> Iterator[dict[str, Any]]:
         raise SourceError(f"data view {view.id}: no index template has the pattern {view.pattern}")
     absent = template.get("ignore_missing_component_templates", ())
     for name in (name for name in template["composed_of"] if name not in absent):
-        component = json.loads((templates / "component_templates" / f"{name}.json").read_bytes())
+        component = (
+            attributes.component_template()
+            if name == attributes.NAME
+            else json.loads((templates / "component_templates" / f"{name}.json").read_bytes())
+        )
         yield component["template"].get("mappings", {}).get("properties", {})
 
 
