@@ -151,6 +151,11 @@ class ModelRegistry:
         """Return a text that changes with the checkpoint's file, without reading it."""
         return repr(_signature(self._find(name)))
 
+    def is_current(self, name: str) -> bool:
+        """Say whether :meth:`get` has nothing to load: the file is as it was when last seen."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.seen == _signature(self._find(name))
+
     def loaded(self) -> list[LoadedModel]:
         """Return the models in memory."""
         return [replace(e.model, loaded_now=False) for e in list(self._entries.values())]

@@ -88,6 +88,10 @@ class StubModels:
         """Return the same for ever: the stub has no file."""
         return name
 
+    def is_current(self, name: str) -> bool:
+        """Say whether the stub was asked for already."""
+        return self.in_memory and name == DEMO_NAME
+
     def loaded(self) -> list[StubModel]:
         """Return what is in memory."""
         return [self.model] if self.in_memory else []

@@ -112,7 +112,7 @@ class DDColorColorize:
         if self.services.faults.take("missing_checkpoint"):
             # Ask for a file that is really not there, instead of pretending.
             return models.get(f"missing-{checkpoint}")
-        if any(loaded.name == checkpoint for loaded in models.loaded()):
+        if models.is_current(checkpoint):
             model = models.get(checkpoint)
         else:
             with telemetry.tracer.start_as_current_span("load model") as span:

@@ -107,6 +107,8 @@ async def test_a_change_of_the_checkpoint(real: Harness, weights: dict[str, torc
     torch.save(tinted, folder / "new")
     (folder / "new").replace(folder / NAME)
     second = await real.run(same)
+    loads = [span for span in real.spans.get_finished_spans() if span.name == "load model"]
+    assert len(loads) == 2
     assert second["outputs"] != first["outputs"]
     assert dict(second["status"]["messages"])["execution_cached"]["nodes"] == ["1"]
     (folder / NAME).write_bytes(b"no checkpoint")
