@@ -345,6 +345,21 @@ def test_apprise_is_refused_what_it_does_badly(tmp_path: Path, url: str, error: 
         apprise(tmp_path, url)
 
 
+async def test_apprise_logs_no_address(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither one that it cannot read nor one that does not answer."""
+    caplog.set_level(0)
+    with pytest.raises(ConfigError) as caught:
+        apprise(tmp_path, "nonsense://canary-apprise")
+    channel = apprise(tmp_path, "json://user:canary-apprise@127.0.0.1:9/x", timeout_s=5)
+    outcome = await channel.send(message())
+
+    assert outcome == Retry("Apprise did not deliver", maybe_sent=True)
+    out, err = capfd.readouterr()
+    assert "canary-apprise" not in out + err + caplog.text + str(caught.value) + repr(channel)
+
+
 def test_apprise_that_is_not_installed_is_named_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

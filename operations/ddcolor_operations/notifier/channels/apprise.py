@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,8 @@ class Apprise(Channel):
 
 def _apprise(url: str) -> Any:
     """Return Apprise with one secret's addresses; raises ImportError when it is missing."""
+    # It logs an address that it cannot read, key and all.
+    logging.getLogger("apprise").disabled = True
     made = importlib.import_module("apprise").Apprise()
     made.add(url)
     return made
