@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
-from elasticsearch import BadRequestError, Elasticsearch
+from elasticsearch import Elasticsearch
 
 from ddcolor_operations.dashboards.check_lens import check_fields
 from ddcolor_operations.dashboards.fields import Field
@@ -17,46 +14,13 @@ from ddcolor_operations.dashboards.request import TimeRange
 from ddcolor_operations.dashboards.run import Table, run
 from ddcolor_operations.dashboards.saved_objects import FOLDER, build, declared_fields, optional_ids
 from ddcolor_operations.dashboards.source import load
+from tests.support.canned import Canned
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = TimeRange(START, START + timedelta(hours=1))
 SOURCES = load(FOLDER)
 OBJECTS = build(SOURCES)
 OPTIONAL = optional_ids(SOURCES)
-
-
-class Canned:
-    """An Elasticsearch whose every answer has documents, and whose every bucket has ``value``."""
-
-    def __init__(self, count: int, value: float | None, *, refuses: bool = False) -> None:
-        self._count, self._value, self._refuses = count, value, refuses
-
-    def search(self, **request: Any) -> SimpleNamespace:
-        """Answer one search of a panel."""
-        if self._refuses:
-            meta = ApiResponseMeta(400, "1.1", HttpHeaders(), 0.0, NodeConfig("http", "x", 1))
-            cause = {"error": {"root_cause": [{"reason": "no such thing"}]}}
-            raise BadRequestError("bad", meta, cause)
-        body = {
-            "_shards": {"total": 1},
-            "hits": {"total": {"value": self._count}, "hits": []},
-            "aggregations": self._answers(request.get("aggs", {})),
-        }
-        return SimpleNamespace(body=body)
-
-    def _answers(self, aggregations: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self._answer(asked) for name, asked in aggregations.items()}
-
-    def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        inner = self._answers(asked.get("aggs", {}))
-        bucket = {"key": "2026-03-01T00:00:00.000Z", "doc_count": self._count, **inner}
-        if "terms" in asked or "date_histogram" in asked:
-            return {"buckets": [bucket]}
-        if "filter" in asked:
-            return {"doc_count": self._count, **inner}
-        if "percentiles" in asked:
-            return {"values": {"50.0": self._value}}
-        return {"value": self._value}
 
 
 def tables(client: Canned, optional: frozenset[str] = OPTIONAL) -> dict[str, Table]:
