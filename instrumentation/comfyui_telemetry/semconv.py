@@ -284,6 +284,7 @@ ALERT_ESCALATION = _attribute(
     "ddcolor.alert.escalation", "int", "Number of this escalation of an episode.", 1
 )
 ALERT_TOTAL = _attribute("ddcolor.alert.total", "int", "Alerts of a whole episode.", 12)
+ALERT_ACTIVE = _attribute("ddcolor.alert.active", "int", "Episodes that are not over.", 2)
 ALERTING_RULES = _attribute("ddcolor.alerting.rules", "int", "Alert rules that run.", 12)
 ALERTING_CYCLE = _attribute(
     "ddcolor.alerting.cycle_s", "double", "Time of one round of all alert rules.", 1.1, unit="s"
@@ -365,6 +366,9 @@ EVENT_ALERT_ESCALATED = _event(
     "ddcolor.alert.escalated", "Nobody acknowledged an episode; the next ones are told."
 )
 EVENT_ALERT_RESOLVED = _event("ddcolor.alert.resolved", "An episode is over.")
+EVENT_NOTIFIER_HEARTBEAT = _event(
+    "ddcolor.notifier.heartbeat", "The notifier is alive; said every 30 s with what is active."
+)
 EVENT_ALERTING_STARTED = _event("ddcolor.alerting.started", "The alert rules begin to run.")
 EVENT_ALERTING_HEARTBEAT = _event("ddcolor.alerting.heartbeat", "All alert rules ran.")
 EVENT_ALERTING_STOPPED = _event("ddcolor.alerting.stopped", "The alert rules were told to stop.")

@@ -229,5 +229,6 @@ def _notify(log: AlertLog, trace_id: str) -> str:
     log.delivered("sms", [make_item(3, held_before=2, **critical)], None, now + 3.1)
     log.failed("mail", [make_item(3, **critical)], "dead", "gone")
     log.acknowledged(Acknowledged(make_alert(3, **critical), "zhang", "", now, 95.0, False))
+    log.alive(1)
     log.told(episodes.Told(ended=[(alert, Episode(now, now + 60, 2))]))
     return alert.alert_id

@@ -29,6 +29,12 @@ class Told:
     escalated: list[tuple[Alert, Escalation]] = field(default_factory=list)
 
 
+def count_active(connection: sqlite3.Connection) -> int:
+    """Return how many episodes are not over."""
+    (count,) = connection.execute("SELECT count(*) FROM windows WHERE NOT quiet").fetchone()
+    return int(count)
+
+
 def end_quiet_episodes(
     connection: sqlite3.Connection,
     now: float,

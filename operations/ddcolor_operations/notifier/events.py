@@ -112,6 +112,14 @@ class AlertLog:
                 "Episode acknowledged", event_name=semconv.EVENT_ALERT_ACKNOWLEDGED, **attributes
             )
 
+    def alive(self, active: int) -> None:
+        """Record that the notifier works, and how many episodes are not over."""
+        self._log.info(
+            "Notifier heartbeat",
+            event_name=semconv.EVENT_NOTIFIER_HEARTBEAT,
+            **{semconv.ALERT_ACTIVE: active},
+        )
+
     def trouble(self, message: str, error: str) -> None:
         """Record a trouble of the notifier itself; ``message`` is one of our own texts."""
         self._log.error(message, **{semconv.ERROR_MESSAGE: error})

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _PRUNE_EVERY_S = 3600.0
 _TICK_S = 5.0
+_HEARTBEAT_S = 30.0
 
 
 def make_reader(config: Config) -> Reader:
@@ -242,7 +243,7 @@ class Notifier:
 
     async def _watch(self) -> None:
         """See to what happens because time goes by: ends, escalations, silent paths."""
-        last = time.time()
+        last = beat_at = time.time()
         while True:
             config = self._config
             shortest = min(config.quiet_s, config.path_silent_s)
@@ -254,6 +255,9 @@ class Notifier:
             last = now
             try:
                 await self._look(config, now)
+                if now - beat_at >= _HEARTBEAT_S:
+                    beat_at = now
+                    self._log.alive(await self._on_disk(episodes.count_active))
             except sqlite3.Error as error:
                 self._log.trouble("What time has brought could not be written", str(error))
 

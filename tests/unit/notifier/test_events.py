@@ -31,8 +31,12 @@ def told(trace_id: str | None) -> list[dict[str, Any]]:
         log.told(
             Told(ended=[(alert, Episode(now, now, 3))], escalated=[(alert, Escalation(1, now, 3))])
         )
+        log.alive(2)
         assert check_declared(captured.records, (), ()) == []
-        return captured.records
+        *about_alerts, alive = captured.records
+        assert alive[semconv.ALERT_ACTIVE] == 2
+        assert "trace_id" not in alive
+        return about_alerts
 
 
 def test_each_record_belongs_to_the_trace_of_its_fault() -> None:
