@@ -26,7 +26,7 @@ from elastalert.util import EAException, lookup_es_key
 from ddcolor_alerts.alert import build_alert
 from ddcolor_alerts.fields import Fields
 from ddcolor_alerts.heartbeat import HeartbeatAlerter
-from ddcolor_alerts.query import matches_filter
+from ddcolor_alerts.query import read_filter
 from ddcolor_alerts.store import Store
 from ddcolor_alerts.values import QueryError
 
@@ -77,7 +77,7 @@ class RuleRun:
                 " cannot run without it: use ddcolor_alerts.window.WindowThreshold"
             )
         try:
-            matches_filter(rule["filter"], Fields({}))
+            self._passes = read_filter(rule["filter"])
         except QueryError as error:
             raise EAException(f"{self.name}: filter: {error}") from error
         rule["starttime"] = now
@@ -93,11 +93,7 @@ class RuleRun:
 
     def take(self, documents: Sequence[tuple[Document, Fields]], now: datetime) -> Found:
         """Take documents that came together; no document of the same ``_id`` came before."""
-        passed = [
-            document
-            for document, fields in documents
-            if matches_filter(self.rule["filter"], fields)
-        ]
+        passed = [document for document, fields in documents if self._passes(fields)]
         if not passed:
             return Found()
         if self._remembers:

@@ -1,7 +1,9 @@
 """Evaluates the part of Elasticsearch's query language that rules use, on one document.
 
 A filter that works here finds the same documents in Elasticsearch; the integration tests run every
-corpus both ways. What is not understood raises :class:`QueryError` and never guesses.
+corpus both ways. What is not understood raises :class:`QueryError` when the filter is read, and
+never guesses. Every record goes through the filter of every rule, so what can be worked out at the
+reading is.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ddcolor_alerts.fields import Fields
-from ddcolor_alerts.query_string import fields_of_string, matches_string
+from ddcolor_alerts.query_string import fields_of_string, read_string
 from ddcolor_alerts.values import (
     COMPARISONS,
     TEXT_FIELDS,
@@ -22,22 +24,23 @@ from ddcolor_alerts.values import (
 )
 
 Query = Mapping[str, Any]
+Test = Callable[[Fields], bool]
 
 
-def matches(query: Query, document: Fields) -> bool:
-    """Return whether Elasticsearch would find ``document`` with ``query``."""
+def read_filter(filters: Sequence[Query]) -> Test:
+    """Return what tells whether a document passes a rule's ``filter``: each part must hold."""
+    return _all([read_query(part.get("query", part)) for part in filters])
+
+
+def read_query(query: Query) -> Test:
+    """Return what tells whether Elasticsearch would find a document; raises QueryError."""
     kind, body = _single(query, "a query")
     try:
-        evaluate = _QUERIES[kind]
+        read = _QUERIES[kind]
     except KeyError:
         known = ", ".join(sorted(_QUERIES))
         raise QueryError(f"the query type {kind!r} is not known here: use one of {known}") from None
-    return evaluate(body, document)
-
-
-def matches_filter(filters: Sequence[Query], document: Fields) -> bool:
-    """Return whether ``document`` passes a rule's ``filter``: each of its parts must hold."""
-    return all(matches(part.get("query", part), document) for part in filters)
+    return read(body)
 
 
 def fields_of(query: object) -> Iterator[str]:
@@ -70,79 +73,84 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _term(body: Any, document: Fields) -> bool:
-    field, wanted = _single(body, "term")
-    if isinstance(wanted, Mapping):
-        wanted = wanted.get("value")
-    return any(_term_equal(field, value, wanted) for value in document.values(field))
+def _any_value(field: str, test: Callable[[Any], bool]) -> Test:
+    return lambda document: any(test(value) for value in document.values(field))
 
 
-def _terms(body: Any, document: Fields) -> bool:
+def _all(tests: Sequence[Test]) -> Test:
+    return lambda document: all(test(document) for test in tests)
+
+
+def _option(body: Any, kind: str, name: str) -> tuple[str, Any]:
+    """Return the field and what is wanted of it, given directly or below ``name``."""
+    field, wanted = _single(body, kind)
+    return field, wanted.get(name) if isinstance(wanted, Mapping) else wanted
+
+
+def _term(body: Any) -> Test:
+    field, wanted = _option(body, "term", "value")
+    return _any_value(field, _term_equal(field, wanted))
+
+
+def _terms(body: Any) -> Test:
     field, wanted = _single(body, "terms")
     if not isinstance(wanted, list):
         raise QueryError(f"terms: {field}: give a list of values")
-    values = document.values(field)
-    return any(_term_equal(field, value, one) for value in values for one in wanted)
+    tests = [_term_equal(field, one) for one in wanted]
+    return _any_value(field, lambda value: any(test(value) for test in tests))
 
 
-def _term_equal(field: str, value: object, wanted: object) -> bool:
+def _term_equal(field: str, wanted: object) -> Callable[[Any], bool]:
     """Compare as a term does: on a text field it has to be one of the words, in lower case."""
     if field in TEXT_FIELDS:
-        return str(wanted) in tokens(str(value))
-    return equal(value, wanted)
+        return lambda value: str(wanted) in tokens(str(value))
+    return lambda value: equal(value, wanted)
 
 
-def _match_phrase(body: Any, document: Fields) -> bool:
-    field, wanted = _single(body, "match_phrase")
-    if isinstance(wanted, Mapping):
-        wanted = wanted.get("query")
-    values = document.values(field)
+def _match_phrase(body: Any) -> Test:
+    field, wanted = _option(body, "match_phrase", "query")
     if field in TEXT_FIELDS:
-        return any(has_phrase(value, str(wanted)) for value in values)
-    return any(equal(value, wanted) for value in values)
+        return _any_value(field, lambda value: has_phrase(value, str(wanted)))
+    return _any_value(field, lambda value: equal(value, wanted))
 
 
-def _match(body: Any, document: Fields) -> bool:
-    field, wanted = _single(body, "match")
-    operator = "or"
-    if isinstance(wanted, Mapping):
-        operator = str(wanted.get("operator", "or")).lower()
-        wanted = wanted.get("query")
-    values = document.values(field)
+def _match(body: Any) -> Test:
+    field, spec = _single(body, "match")
+    operator = str(spec.get("operator", "or")).lower() if isinstance(spec, Mapping) else "or"
+    wanted = spec.get("query") if isinstance(spec, Mapping) else spec
     if field not in TEXT_FIELDS:
-        return any(equal(value, wanted) for value in values)
+        return _any_value(field, lambda value: equal(value, wanted))
     combine: Callable[[Any], bool] = all if operator == "and" else any
-    return any(combine(w in tokens(str(value)) for w in tokens(str(wanted))) for value in values)
+    words = tokens(str(wanted))
+    return _any_value(field, lambda value: combine(word in tokens(str(value)) for word in words))
 
 
-def _prefix(body: Any, document: Fields) -> bool:
-    field, wanted = _single(body, "prefix")
-    if isinstance(wanted, Mapping):
-        wanted = wanted.get("value")
-    return any(str(value).startswith(str(wanted)) for value in document.values(field))
+def _prefix(body: Any) -> Test:
+    field, wanted = _option(body, "prefix", "value")
+    return _any_value(field, lambda value: str(value).startswith(str(wanted)))
 
 
-def _range(body: Any, document: Fields) -> bool:
+def _range(body: Any) -> Test:
     field, bounds = _single(body, "range")
     if not isinstance(bounds, Mapping) or not bounds or set(bounds) - set(COMPARISONS):
         raise QueryError(f"range: {field}: give one or more of {', '.join(COMPARISONS)}")
-    return any(in_range(value, bounds) for value in document.values(field))
+    return _any_value(field, lambda value: in_range(value, bounds))
 
 
-def _exists(body: Any, document: Fields) -> bool:
+def _exists(body: Any) -> Test:
     name, field = _single(body, "exists")
     if name != "field":
         raise QueryError("exists: name the field with `field:`")
-    return bool(document.values(field))
+    return lambda document: bool(document.values(field))
 
 
-def _query_string(body: Any, document: Fields) -> bool:
+def _query_string(body: Any) -> Test:
     if not isinstance(body, Mapping) or "query" not in body:
         raise QueryError("query_string: give the text with `query:`")
-    return matches_string(str(body["query"]), document, str(body.get("default_field", "message")))
+    return read_string(str(body["query"]), str(body.get("default_field", "message")))
 
 
-def _bool(body: Any, document: Fields) -> bool:
+def _bool(body: Any) -> Test:
     if not isinstance(body, Mapping):
         raise QueryError("bool: give must, filter, should or must_not")
     known = {"must", "filter", "should", "must_not", "minimum_should_match"}
@@ -150,19 +158,22 @@ def _bool(body: Any, document: Fields) -> bool:
         raise QueryError(f"bool: {', '.join(sorted(unknown))} is not known: use {sorted(known)}")
     required = [*_list(body.get("must", [])), *_list(body.get("filter", []))]
     should = _list(body.get("should", []))
-    least = body.get("minimum_should_match", 1 if should and not required else 0)
-    # Evaluate every part: a mistake in one must show even if another already decides.
-    musts = [matches(part, document) for part in required]
-    nots = [matches(part, document) for part in _list(body.get("must_not", []))]
-    shoulds = [matches(part, document) for part in should]
-    return all(musts) and not any(nots) and sum(shoulds) >= int(least)
+    least = int(body.get("minimum_should_match", 1 if should and not required else 0))
+    musts = [read_query(part) for part in required]
+    nots = [read_query(part) for part in _list(body.get("must_not", []))]
+    shoulds = [read_query(part) for part in should]
+    return lambda document: (
+        all(test(document) for test in musts)
+        and not any(test(document) for test in nots)
+        and (least == 0 or sum(test(document) for test in shoulds) >= least)
+    )
 
 
-_QUERIES: dict[str, Callable[[Any, Fields], bool]] = {
+_QUERIES: dict[str, Callable[[Any], Test]] = {
     "bool": _bool,
     "exists": _exists,
     "match": _match,
-    "match_all": lambda _body, _document: True,
+    "match_all": lambda _body: lambda _document: True,
     "match_phrase": _match_phrase,
     "prefix": _prefix,
     "query_string": _query_string,

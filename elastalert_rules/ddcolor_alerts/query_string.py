@@ -40,10 +40,9 @@ class _Token(NamedTuple):
     test: Test | None
 
 
-def matches_string(query: str, document: Fields, default_field: str) -> bool:
-    """Return whether ``document`` is found by the query; raises QueryError."""
-    parser = _Parser(list(_tokens(query, default_field)), query)
-    return parser.parse()(document)
+def read_string(query: str, default_field: str) -> Test:
+    """Return what says of a document whether the query finds it; raises QueryError."""
+    return _Parser(list(_tokens(query, default_field)), query).parse()
 
 
 def fields_of_string(query: str) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from comfyui_telemetry import semconv
 from comfyui_telemetry.catalogue import CATALOGUE
-from ddcolor_alerts.fields import ALIASES, Fields
-from ddcolor_alerts.query import fields_of, matches_filter
+from ddcolor_alerts.fields import ALIASES
+from ddcolor_alerts.query import fields_of, read_filter
 from ddcolor_alerts.values import QueryError
 
 from . import options
@@ -89,7 +89,7 @@ def filter_problems(rule: Rule) -> Iterator[Problem]:
         yield Problem(*rule.where("filter"), "filter: must be a list")
         return
     try:
-        matches_filter(filters, Fields({}))
+        read_filter(filters)
         fields = list(fields_of(filters))
     except (QueryError, AttributeError) as error:
         yield Problem(*rule.where("filter"), f"filter: {error}")

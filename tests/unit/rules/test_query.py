@@ -9,7 +9,7 @@ import pytest
 
 from comfyui_telemetry import semconv
 from ddcolor_alerts.fields import Fields
-from ddcolor_alerts.query import fields_of, matches, matches_filter
+from ddcolor_alerts.query import fields_of, read_filter, read_query
 from ddcolor_alerts.values import QueryError, tokens
 from ddcolor_operations.rules.documents import to_document
 
@@ -89,7 +89,7 @@ def test_a_field_is_found_under_each_of_its_names(field: str, value: object) -> 
 )
 def test_queries_that_find_the_document(query: dict[str, Any]) -> None:
     """Each query finds it."""
-    assert matches(query, FIELDS)
+    assert read_query(query)(FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_queries_that_find_the_document(query: dict[str, Any]) -> None:
 )
 def test_queries_that_do_not_find_the_document(query: dict[str, Any]) -> None:
     """Each query leaves it out."""
-    assert not matches(query, FIELDS)
+    assert not read_query(query)(FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_queries_that_do_not_find_the_document(query: dict[str, Any]) -> None:
 def test_a_query_that_is_not_understood_is_refused(query: dict[str, Any], said: str) -> None:
     """Nothing is guessed: the text names the part, also when another part decides already."""
     with pytest.raises(QueryError, match=said):
-        matches(query, FIELDS)
+        read_query(query)(FIELDS)
 
 
 def test_every_part_of_a_filter_must_hold() -> None:
     """A rule's filter is a list whose parts all count; the old ``query`` wrapper is understood."""
     found = {"query": {"term": {"log.level": "error"}}}
-    assert matches_filter([found, {"match_all": {}}], FIELDS)
-    assert not matches_filter([found, {"term": {"log.level": "info"}}], FIELDS)
+    assert read_filter([found, {"match_all": {}}])(FIELDS)
+    assert not read_filter([found, {"term": {"log.level": "info"}}])(FIELDS)
 
 
 def test_the_fields_of_a_query_are_found() -> None:

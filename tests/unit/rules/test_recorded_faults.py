@@ -12,7 +12,7 @@ from comfyui_telemetry import Recorder, semconv
 from comfyui_telemetry.catalogue import CATALOGUE
 from comfyui_telemetry.testing import capture
 from ddcolor_alerts.fields import Fields
-from ddcolor_alerts.query import matches_filter
+from ddcolor_alerts.query import read_filter
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.rules.documents import to_document
 from ddcolor_operations.rules.files import load_rule, rule_files
@@ -31,7 +31,7 @@ def found(act: Callable[[Recorder], None]) -> dict[str, int]:
         records = list(captured.records)
     documents = [Fields(to_document(record, datetime.now(UTC))) for record in records]
     counts = {
-        rule.name: sum(matches_filter(rule.data["filter"], document) for document in documents)
+        rule.name: sum(read_filter(rule.data["filter"])(document) for document in documents)
         for rule in RULES
     }
     return {name: count for name, count in counts.items() if count}
