@@ -20,6 +20,8 @@ EVERY = pytest.mark.parametrize("name", sorted(SERVICES))
 SOCKET = "/var/run/docker.sock"
 # They end by themselves, or have no network.
 ONE_SHOT = {"setup", "dashboards", "receivers-keys"}
+# They listen nowhere: each is well as long as its process is there.
+UNWATCHED = {"watchdog"}
 
 
 def networks(name: str) -> set[str]:
@@ -44,7 +46,7 @@ def test_every_service_of_the_stack_is_there() -> None:
     always = {name for name, service in SERVICES.items() if "profiles" not in service}
     assert always == {
         *("elasticsearch", "setup", "kibana", "dashboards", "gateway", "agent"),
-        *("notifier", "elastalert2", "service"),
+        *("data", "notifier", "watchdog", "elastalert2", "service"),
     }
     assert {tuple(s["profiles"]) for s in SERVICES.values() if "profiles" in s} == {
         *(("gpu",), ("spare",), ("comfyui",), ("comfyui-gpu",), ("resources",), ("demo",)),
@@ -154,7 +156,7 @@ def test_only_elastic_s_own_images_write_to_their_root() -> None:
 def test_service_restarts_and_is_watched_unless_it_ends_by_itself(name: str) -> None:
     """A part that runs for ever has a health check and comes back; a one-shot has neither."""
     service = SERVICES[name]
-    assert ("healthcheck" in service) == (name not in ONE_SHOT)
+    assert ("healthcheck" in service) == (name not in ONE_SHOT | UNWATCHED)
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
 
 
@@ -222,6 +224,7 @@ def test_each_part_gets_its_own_api_key_and_no_other() -> None:
     for part, volume in {
         "gateway": "gateway-key",
         "elastalert2": "elastalert-key",
+        "data": "data-key",
         "dashboards": "dashboards-key",
     }.items():
         keys = [m for m in mounts(SERVICES[part]) if m.target == "/run/keys"]

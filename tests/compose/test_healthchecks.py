@@ -40,6 +40,7 @@ COMMANDS = {
     "resources": {"/usr/bin/wget"},
     "engine": {"./healthcheck"},
     "elastalert2": {"test", "date", "stat"},
+    "data": {"test", "date", "stat"},
 }
 
 
@@ -123,16 +124,20 @@ def _check_login(name: str, server: ScriptedServer) -> None:
         assert base64.b64decode(given).decode() == "elastic:geheim-0"
 
 
-def test_elastalert_is_sick_when_its_rules_stand_still(tmp_path: Path) -> None:
-    """A fresh file is healthy; one of a minute ago, and none, are not."""
-    ready = tmp_path / "elastalert.ready"
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("elastalert2", "/tmp/elastalert.ready"), ("data", "/tmp/data.ready")],  # noqa: S108
+)
+def test_a_part_is_sick_when_its_rounds_stand_still(name: str, file: str, tmp_path: Path) -> None:
+    """A fresh file is healthy; one of long ago, and none, are not."""
+    ready = tmp_path / "ready"
 
     def local(part: str) -> str:
-        return part.replace("/tmp/elastalert.ready", str(ready))  # noqa: S108
+        return part.replace(file, str(ready))
 
-    assert status(check("elastalert2"), local) != 0
+    assert status(check(name), local) != 0
     ready.touch()
-    assert status(check("elastalert2"), local) == 0
-    past = time.time() - 60
+    assert status(check(name), local) == 0
+    past = time.time() - 90
     os.utime(ready, (past, past))
-    assert status(check("elastalert2"), local) != 0
+    assert status(check(name), local) != 0

@@ -49,7 +49,9 @@ def test_no_part_is_told_an_http_address_of_the_two() -> None:
 
 def test_who_speaks_https_has_the_authority() -> None:
     """Each client of an https address can read the certificate that it has to trust."""
-    for name in ("elasticsearch", "setup", "gateway", "elastalert2", "kibana", "dashboards"):
+    for name in (
+        *("elasticsearch", "setup", "data", "gateway", "elastalert2", "kibana", "dashboards"),
+    ):
         assert "tls_ca" in merged(name)["secrets"]
         assert "/run/secrets/tls_ca" in json.dumps(merged(name))
 

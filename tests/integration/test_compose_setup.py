@@ -24,6 +24,7 @@ from ddcolor_operations.compose.cli import compose
 from ddcolor_operations.compose.roles import API_KEYS, OPERATOR_ROLE
 from ddcolor_operations.compose.secret_files import ensure_secrets
 from ddcolor_operations.compose.security import KEY_FILE, OPERATOR_USER
+from ddcolor_operations.data.letters import DEAD_LETTERS, collect
 from ddcolor_operations.elastic.client import connect
 from ddcolor_operations.elastic.collectors import collector_launch, gateway_environment
 from ddcolor_operations.elastic.setup import wait_ready
@@ -242,6 +243,26 @@ def test_the_gateway_writes_with_its_key_and_can_do_nothing_else(
                 request()
 
 
+def test_the_keeper_records_refused_documents_with_its_key(stack: Stack) -> None:
+    """It sees what Elasticsearch refused and writes the record; it changes no other document."""
+    odd = {"@timestamp": "2026-01-01T00:00:00Z", "resource": "not an object"}
+    taken = stack.client.index(index=LOG_STREAM, document=odd, op_type="create", refresh=True)
+    assert taken["failure_store"] == "used"
+    with stack.with_key("data") as client:
+        assert collect(client) == 1
+        assert collect(client) == 0
+        found = client.search(index=DEAD_LETTERS)["hits"]["hits"]
+        assert found[0]["_source"]["body"]["text"].startswith("Document refused: ")
+        refused: list[Callable[[], object]] = [
+            lambda: client.index(index=LOG_STREAM, document=odd, op_type="create"),
+            lambda: client.delete_by_query(index=LOG_STREAM, query={"match_all": {}}),
+            lambda: client.indices.rollover(alias=LOG_STREAM),
+        ]
+        for request in refused:
+            with pytest.raises(ApiError, match="security_exception"):
+                request()
+
+
 def test_elastalert_runs_every_rule_with_its_key(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,4 +294,4 @@ def _send_span(endpoint: str, name: str) -> None:
         lambda: exporter.export(spans.get_finished_spans()),
         lambda result: result is SpanExportResult.SUCCESS,
     )
-    exporter.shutdown()
+    exporter.shutdown()  # type: ignore[no-untyped-call]

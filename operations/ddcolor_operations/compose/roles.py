@@ -7,7 +7,9 @@ from typing import Any
 
 Role = Mapping[str, Any]
 
-_DATA = ("logs-ddcolor.otel-*", "traces-ddcolor.otel-*", "metrics-ddcolor.otel-*")
+_LOGS = "logs-ddcolor.*"
+_DATA = (_LOGS, "traces-ddcolor.*", "metrics-ddcolor.*")
+_DEAD_LETTERS = "logs-ddcolor.dead_letter-*"
 _WRITEBACK = "elastalert-ddcolor*"
 
 
@@ -31,9 +33,18 @@ API_KEYS: Mapping[str, Role] = {
     "gateway": _role(_on(_DATA, "auto_configure", "create_doc")),
     # Reads log records and keeps its own memory. monitor: it asks which version it talks to.
     "elastalert": _role(
-        _on((_DATA[0],), "read", "view_index_metadata"),
+        _on((_LOGS,), "read", "view_index_metadata"),
         _on((_WRITEBACK,), "create_index", "read", "view_index_metadata", "write"),
         cluster=("monitor",),
+    ),
+    # Makes a record of each refused document, and deletes what ElastAlert2 remembers for too long.
+    # The data streams' own age is the business of their lifecycle.
+    "data": _role(
+        _on(_DATA, "monitor", "read", "read_failure_store", "view_index_metadata"),
+        # Copying inside Elasticsearch asks for the whole privilege to write.
+        _on((_DEAD_LETTERS,), "auto_configure", "maintenance", "write"),
+        _on((_WRITEBACK,), "delete", "read", "view_index_metadata"),
+        cluster=("monitor", "read_ilm"),
     ),
     # Puts dashboards into Kibana; sees no document.
     "dashboards": _role(kibana=("feature_savedObjectsManagement.all",)),
