@@ -9,7 +9,7 @@ import pytest
 from ddcolor_operations.notifier import deliveries, history, outbox
 from ddcolor_operations.notifier.channels.base import Delivered, Format, GiveUp
 from ddcolor_operations.notifier.deliveries import Claim, Item, Pace, RetryPolicy
-from ddcolor_operations.notifier.episodes import end_quiet_episodes
+from ddcolor_operations.notifier.episodes import count_active, end_quiet_episodes
 from ddcolor_operations.notifier.occasions import Episode, Form, from_text
 from tests.support.alerts import NOON, make_alert, make_renderer, open_outbox
 
@@ -69,6 +69,16 @@ def test_recorded_alerts_stay_silent(box: sqlite3.Connection) -> None:
         outbox.accept(box, make_alert(number, level=1), ("record",), NOW, 300)
 
     assert end_quiet_episodes(box, NOW + QUIET_S, QUIET_S).channels == set()
+
+
+def test_active_is_what_is_not_over(box: sqlite3.Connection) -> None:
+    """Alerts of one fault are one episode, until it ends."""
+    accept(box, 1, NOW)
+    accept(box, 2, NOW + 1)
+    accept(box, 3, NOW + 400, kind="model_not_loaded", level=3)
+    assert count_active(box) == 2
+    end_quiet_episodes(box, NOW + 1 + QUIET_S, QUIET_S)
+    assert count_active(box) == 1
 
 
 def test_an_episode_spans_its_windows(box: sqlite3.Connection) -> None:
