@@ -16,11 +16,10 @@ from ddcolor_operations.receivers.alertmanager import AlertmanagerDoor
 from ddcolor_operations.receivers.base import Failure, Received, Receiver
 from ddcolor_operations.receivers.cloud_sms import AliyunGateway, TencentGateway
 from ddcolor_operations.receivers.dingtalk import DingTalkRobot
-from ddcolor_operations.receivers.healer import HealerDoor
 from ddcolor_operations.receivers.mail import MailReceiver
 from ddcolor_operations.receivers.server import ReceiverServer, serve
 from ddcolor_operations.receivers.sms import SmsGateway
-from ddcolor_operations.receivers.webhook import WebhookDoor
+from ddcolor_operations.receivers.webhook import HealerDoor, WebhookDoor
 from ddcolor_operations.receivers.wecom import WeComRobot
 
 __all__ = [

@@ -23,10 +23,6 @@ class AlertmanagerDoor(HttpReceiver):
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(clock)
 
-    def query(self) -> str:
-        """Return the query string of its address."""
-        return ""
-
     def handle(self, request: Request) -> Answer:
         """Check each alert; keep it, with whether it is still firing."""
         try:

@@ -34,10 +34,6 @@ class AliyunGateway(HttpReceiver):
         self._key = (key_id, key_secret)
         self._nonces: set[str] = set()
 
-    def query(self) -> str:
-        """Return the query string of its address."""
-        return ""
-
     def handle(self, request: Request) -> dict[str, Any] | Answer:
         """Check signature, nonce and parameters; keep the message."""
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -108,10 +104,6 @@ class TencentGateway(HttpReceiver):
     ) -> None:
         super().__init__(clock)
         self._key = (secret_id, secret_key)
-
-    def query(self) -> str:
-        """Return the query string of its address."""
-        return ""
 
     def handle(self, request: Request) -> dict[str, Any] | Answer:
         """Check signature and parameters; keep the message for the numbers that are numbers."""

@@ -21,10 +21,6 @@ class SmsGateway(HttpReceiver):
         self._token = token
         self._seen: set[str] = set()
 
-    def query(self) -> str:
-        """Return the query string of the gateway's address."""
-        return ""
-
     def handle(self, request: Request) -> dict[str, Any]:
         """Check token and fields; keep the message."""
         given = request.headers.get("Authorization", "")

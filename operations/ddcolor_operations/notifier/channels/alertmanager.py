@@ -12,7 +12,6 @@ from ddcolor_operations.notifier.alert import to_rfc3339
 from ddcolor_operations.notifier.channels.base import (
     Channel,
     Delivered,
-    Format,
     GiveUp,
     Message,
     Outcome,
@@ -53,16 +52,6 @@ class Alertmanager(Channel):
             lasts_s=section.number("lasts_s", 900, low=60, high=7 * 86400),
             timeout_s=section.number("timeout_s", 10, low=0.1, high=120),
         )
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from."""
-        return "plain"
-
-    @property
-    def limit(self) -> int:
-        """Return the most UTF-8 bytes that the text of a message may have."""
-        return 4096
 
     async def send(self, message: Message) -> Outcome:
         """Send the alerts of one message."""

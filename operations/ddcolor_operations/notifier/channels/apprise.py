@@ -14,7 +14,6 @@ from typing import Any
 from ddcolor_operations.notifier.channels.base import (
     Channel,
     Delivered,
-    Format,
     Message,
     Outcome,
     Retry,
@@ -57,11 +56,6 @@ class Apprise(Channel):
         if plugins != 1:
             raise ConfigError(f"{where}: Apprise reads {plugins} addresses there: give exactly one")
         return channel
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from."""
-        return "plain"
 
     @property
     def limit(self) -> int:

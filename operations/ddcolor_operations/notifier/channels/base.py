@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.mentions import Mention
@@ -98,17 +98,21 @@ class Channel(ABC):
 
     __slots__ = ()
 
+    #: What :attr:`format` and :attr:`limit` are where no setting changes them.
+    FORMAT: ClassVar[Format] = "plain"
+    LIMIT: ClassVar[int] = 4096
+
     per_minute: int | None
 
     @property
-    @abstractmethod
     def format(self) -> Format:
         """Return which templates its messages are made from."""
+        return self.FORMAT
 
     @property
-    @abstractmethod
     def limit(self) -> int:
         """Return the most UTF-8 bytes that the text of a message may have."""
+        return self.LIMIT
 
     @property
     def digests(self) -> bool:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 import jinja2
@@ -74,6 +74,10 @@ _TENCENT_KEYS = ("secret_id", "secret_key")
 class _CloudSms(Channel):
     """What both providers are told. ``max_chars`` is the longest variable that they take."""
 
+    # Only the variables are sent, the text is not.
+    FORMAT: ClassVar[Format] = "sms"
+    LIMIT: ClassVar[int] = 1000
+
     endpoint: str
     key_id: Secret
     key_secret: Secret
@@ -83,16 +87,6 @@ class _CloudSms(Channel):
     max_chars: int
     per_minute: int | None
     timeout_s: float
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from; the provider has its own."""
-        return "sms"
-
-    @property
-    def limit(self) -> int:
-        """Return the most bytes of a text; only the variables are sent."""
-        return 1000
 
     def _value(self, variable: jinja2.Template, message: Message) -> str:
         # A variable must not be empty, and a line break in it is refused.

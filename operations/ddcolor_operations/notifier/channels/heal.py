@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ddcolor_operations.notifier.alert import Alert, to_rfc3339
 from ddcolor_operations.notifier.channels.base import (
@@ -29,6 +30,10 @@ _KINDS = ("out_of_memory", "output_damaged")
 class Heal(Channel):
     """One healer. It knows a request by its alert's id, so one that comes twice acts once."""
 
+    # It reads none of the text.
+    FORMAT: ClassVar[Format] = "sms"
+    LIMIT: ClassVar[int] = 1000
+
     url: Secret
     secret: Secret
     kinds: tuple[str, ...]
@@ -46,16 +51,6 @@ class Heal(Channel):
             timeout_s=section.number("timeout_s", 10, low=0.1, high=120),
             expires_s=section.number("give_up_after_s", 300, low=1, high=3600),
         )
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from; it reads none of the text."""
-        return "sms"
-
-    @property
-    def limit(self) -> int:
-        """Return the most bytes of a text."""
-        return 1000
 
     @property
     def digests(self) -> bool:

@@ -10,6 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime
 from pathlib import Path
+from typing import ClassVar
 
 from ddcolor_operations.notifier.channels.base import (
     Channel,
@@ -29,6 +30,10 @@ _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 @dataclass(frozen=True, slots=True)
 class Mail(Channel):
     """One mail route: server, sender, receivers."""
+
+    FORMAT: ClassVar[Format] = "mail"
+    # A server takes more, a reader does not.
+    LIMIT: ClassVar[int] = 100_000
 
     host: str
     port: int
@@ -83,16 +88,6 @@ class Mail(Channel):
         if mail.ca_file is not None and not mail.ca_file.is_file():
             raise ConfigError(f"{section.where('ca_file')}: {mail.ca_file} is not a file")
         return mail
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from."""
-        return "mail"
-
-    @property
-    def limit(self) -> int:
-        """Return the most bytes of a text; a server takes more, a reader does not."""
-        return 100_000
 
     async def send(self, message: Message) -> Outcome:
         """Send one message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ddcolor_operations.notifier.channels.base import Channel, Format, Message, Outcome
 from ddcolor_operations.notifier.channels.template import TemplatedRequest
@@ -23,6 +24,8 @@ def read_phones(section: Section) -> tuple[str, ...]:
 class Sms(Channel):
     """One gateway."""
 
+    FORMAT: ClassVar[Format] = "sms"
+
     request: TemplatedRequest
     to: tuple[str, ...]
     max_bytes: int
@@ -39,11 +42,6 @@ class Sms(Channel):
             max_bytes=section.integer("max_bytes", 402, low=100, high=4000),
             per_minute=section.integer("per_minute", 10, low=1, high=6000),
         )
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from."""
-        return "sms"
 
     @property
     def limit(self) -> int:

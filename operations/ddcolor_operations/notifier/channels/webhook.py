@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ddcolor_operations.notifier.channels.base import Channel, Format, Message, Outcome, Subject
+from ddcolor_operations.notifier.channels.base import Channel, Message, Outcome, Subject
 from ddcolor_operations.notifier.channels.template import TemplatedRequest
 from ddcolor_operations.notifier.occasions import Episode, Escalation
 from ddcolor_operations.notifier.settings import Section
@@ -61,11 +61,6 @@ class Webhook(Channel):
             max_bytes=section.integer("max_bytes", 4096, low=100, high=100_000),
             per_minute=section.integer("per_minute", 60, low=1, high=6000),
         )
-
-    @property
-    def format(self) -> Format:
-        """Return which templates its messages are made from."""
-        return "plain"
 
     @property
     def limit(self) -> int:
