@@ -242,7 +242,8 @@ async def _take_times(client: _Client, registry: ModelRegistry, case: _Case, pho
     for number in range(photos + 1):  # the first one only warms up
         data, name = _photo(number), f"{number}.jpg"
         await client.upload(data, name)
-        network, files = _bare(model, data, case.size)
+        # In a thread: the sink of the spans must answer meanwhile.
+        network, files = await asyncio.to_thread(_bare, model, data, case.size)
         times.network.append(network)
         times.files.append(files)
         times.prompt.append(await client.prompt(name, case))

@@ -26,6 +26,15 @@ _ANNOTATION = re.compile(r" ?\[(input|output|temp)\]$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells one state of a file from the next without reading it."""
+
+    inode: int
+    size: int
+    modified_ns: int
+
+
 class UnsafeNameError(RequestRefusedError):
     """The name leaves its folder or cannot be a file's name."""
 
@@ -137,6 +146,15 @@ def _check_parts(name: str, subfolder: str) -> None:
         raise UnsafeNameError("The file name is not valid Unicode") from None
     if any(len(part) > MAX_NAME_BYTES for part in parts) or len(parts) > 8:
         raise UnsafeNameError("The file name is too long or lies too deep")
+
+
+def file_state(path: Path) -> FileState | None:
+    """Return the state of a file, None when there is none that can be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return FileState(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -15,6 +15,7 @@ import torch
 
 from ddcolor_service.checkpoints import ModelNotLoaded, build_network, read_checkpoint
 from ddcolor_service.colorize import Check, Image, colorize
+from ddcolor_service.folders import FileState, file_state
 from ddcolor_service.network import DDColor, DDColorConfig
 
 OFFICIAL = (
@@ -93,19 +94,10 @@ class LoadedModel:
         return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Signature:
-    """What tells one state of a file from the next without reading it."""
-
-    inode: int
-    size: int
-    modified_ns: int
-
-
 @dataclass(slots=True)
 class _Entry:
     model: LoadedModel
-    seen: _Signature | None
+    seen: FileState | None
 
 
 class ModelRegistry:
@@ -119,7 +111,7 @@ class ModelRegistry:
         self._folders = (*folders, ASSETS)
         self.device = device_of(device)
         self._entries: dict[str, _Entry] = {}
-        self._broken: dict[str, _Signature | None] = {}
+        self._broken: dict[str, FileState | None] = {}
         self._loading = threading.Lock()
         self.refused: Callable[[str, ModelNotLoaded], None] = lambda _name, _error: None
         """Told once of each state of a file that could not take the place of loaded weights."""
@@ -199,7 +191,7 @@ class ModelRegistry:
                     self._refuse(entry, seen, error)
                 raise
 
-    def _refuse(self, entry: _Entry, seen: _Signature | None, error: ModelNotLoaded) -> None:
+    def _refuse(self, entry: _Entry, seen: FileState | None, error: ModelNotLoaded) -> None:
         """Let the earlier weights go on, and say so unless it was said of this very file."""
         said = entry.model.problem is not None and entry.seen == seen
         entry.seen = seen
@@ -220,7 +212,7 @@ class ModelRegistry:
             torch.mps.empty_cache()
         return dropped
 
-    def _load(self, name: str, path: Path | None, seen: _Signature | None) -> LoadedModel:
+    def _load(self, name: str, path: Path | None, seen: FileState | None) -> LoadedModel:
         if path is None:
             raise ModelNotLoaded(
                 name,
@@ -264,9 +256,5 @@ class ModelRegistry:
         return next((path for f in self._folders if (path := f / name).is_file()), None)
 
 
-def _signature(path: Path | None) -> _Signature | None:
-    try:
-        stat = path.stat() if path else None
-    except OSError:
-        return None
-    return _Signature(stat.st_ino, stat.st_size, stat.st_mtime_ns) if stat else None
+def _signature(path: Path | None) -> FileState | None:
+    return None if path is None else file_state(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +12,7 @@ import torch
 from comfyui_telemetry import semconv
 from ddcolor_service.errors import DecodeFailedError, ImageTooLargeError, RequestRefusedError
 from ddcolor_service.execution import current_run
-from ddcolor_service.folders import read_regular
+from ddcolor_service.folders import FileState, file_state, read_regular
 from ddcolor_service.images import decode
 from ddcolor_service.nodes.services import NodeServices
 
@@ -47,7 +49,11 @@ class LoadImage:
     @classmethod
     def IS_CHANGED(cls, image: object) -> str:  # noqa: N802  ComfyUI's protocol
         """Return a hash of the file: the same name may hold another photo by now."""
-        return hashlib.sha256(cls._read(str(image))).hexdigest()
+        path, _ = cls.services.folders.locate(str(image))
+        state = file_state(path)
+        if state is None:
+            raise DecodeFailedError("the uploaded file is not there any more")
+        return _digest(path, state, cls.services.settings.max_upload_bytes)
 
     def load_image(self, image: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Return IMAGE (1xHxWx3, 0..1) and MASK (1xHxW, 1 where the photo is transparent).
@@ -81,3 +87,10 @@ class LoadImage:
             raise DecodeFailedError("the uploaded file is not there any more") from None
         except ValueError as error:
             raise ImageTooLargeError(str(error)) from None
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, state: FileState, limit: int) -> str:
+    """Return the sha256 of a file; read once in each ``state``, for a photo may have many MB."""
+    del state  # only tells one call from the next
+    return hashlib.sha256(read_regular(path, limit)).hexdigest()
