@@ -180,10 +180,15 @@ def to_moment(value: object) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         pass
     try:
-        moment: datetime = ts_to_dt(str(value))
+        moment = datetime.fromisoformat(str(value))
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    try:
+        guessed: datetime = ts_to_dt(str(value))
     except (ValueError, OverflowError):
         return None
-    return moment
+    return guessed
 
 
 def rfc3339(moment: datetime) -> str:

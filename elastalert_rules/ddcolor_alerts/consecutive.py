@@ -34,7 +34,7 @@ from elastalert.ruletypes import RuleType
 from elastalert.util import EAException, dt_to_ts, elasticsearch_client, hashable, lookup_es_key
 
 from ddcolor_alerts.alert import FINDING, RECORD_UID
-from ddcolor_alerts.matching import Event, FieldMatcher, place_of
+from ddcolor_alerts.matching import Event, FieldMatcher, place_of, value_of
 from ddcolor_alerts.streaks import Streaks
 
 _LOG = logging.getLogger("ddcolor_alerts.consecutive")
@@ -143,7 +143,7 @@ class ConsecutiveFailures(RuleType):  # type: ignore[misc]  # ElastAlert2 has no
         outcomes: dict[str, list[Event]] = {}
         for event in self._waiting:
             if self._failure(event) or self._success(event):
-                key = str(hashable(lookup_es_key(event, self.rules["query_key"])))
+                key = str(hashable(value_of(event, self.rules["query_key"])))
                 outcomes.setdefault(key, []).append(event)
         for key in outcomes:
             if key not in self._streaks:

@@ -11,8 +11,8 @@ documents of its timeframe are kept and fed again.
 
 from __future__ import annotations
 
-import copy
 import fnmatch
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from elastalert.elastalert import ElastAlerter
 from elastalert.ruletypes import BaseAggregationRule, NewTermsRule
 from elastalert.util import EAException, lookup_es_key
 
-from ddcolor_alerts.alert import build_alert
+from ddcolor_alerts.alert import build_alert, to_moment
 from ddcolor_alerts.fields import Fields
 from ddcolor_alerts.heartbeat import HeartbeatAlerter
 from ddcolor_alerts.query import read_filter
@@ -81,6 +81,8 @@ class RuleRun:
         except QueryError as error:
             raise EAException(f"{self.name}: filter: {error}") from error
         rule["starttime"] = now
+        # ElastAlert2's own reader guesses the format of every time.
+        rule["ts_to_dt"] = to_moment
         if self._remembers:
             self._type.restore(store.state(self.name))
         else:
@@ -99,8 +101,7 @@ class RuleRun:
         if self._remembers:
             self._changed = True
         elif self._timeframe:
-            for document in passed:
-                self._store.keep(self.name, now.timestamp(), document)
+            self._store.keep(self.name, now.timestamp(), passed)
         self._add(passed)
         return self._harvest(now)
 
@@ -117,8 +118,9 @@ class RuleRun:
         self._store.forget_documents(self.name, (now - self._timeframe).timestamp())
 
     def _add(self, documents: list[Document]) -> None:
-        # ElastAlert2 changes what it is given.
-        hits = [{"_id": doc["_id"], "_source": copy.deepcopy(doc)} for doc in documents]
+        # ElastAlert2 changes what it is given; this is a quick copy of what came as JSON.
+        copies = json.loads(json.dumps(documents))
+        hits = [{"_id": document["_id"], "_source": document} for document in copies]
         self._type.add_data(ElastAlerter.process_hits(self.rule, hits))
 
     def _feed_again(self, now: datetime) -> None:

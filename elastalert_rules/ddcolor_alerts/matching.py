@@ -12,11 +12,30 @@ from ddcolor_alerts.streaks import Place
 
 Event = Mapping[str, Any]
 
+_PREFIXES = ("attributes.", "resource.attributes.")
+
+
+def value_of(event: Event, field: str) -> Any:
+    """Return the value of a field by its full name, or None.
+
+    Attributes lie where they are expected, under a name with dots; ElastAlert2's own search tries
+    every split of the name first.
+    """
+    for prefix in _PREFIXES:
+        if field.startswith(prefix):
+            holder: Any = event
+            for part in prefix[:-1].split("."):
+                holder = holder.get(part) if isinstance(holder, Mapping) else None
+            name = field[len(prefix) :]
+            if isinstance(holder, Mapping) and name in holder:
+                return holder[name]
+    return lookup_es_key(event, field)
+
 
 def place_of(event: Event) -> Place:
     """Return when the event happened; two of one moment are told apart by their uid."""
-    moment = to_moment(lookup_es_key(event, "@timestamp"))
-    uid = lookup_es_key(event, RECORD_UID) or event.get("_id")
+    moment = to_moment(value_of(event, "@timestamp"))
+    uid = value_of(event, RECORD_UID) or event.get("_id")
     return moment.timestamp() if moment else 0.0, str(uid)
 
 
@@ -33,9 +52,7 @@ class FieldMatcher:
 
     def __call__(self, event: Event) -> bool:
         """Return whether ``event`` has one of the wanted values in every field."""
-        return all(
-            str(lookup_es_key(event, field)) in values for field, values in self._wanted.items()
-        )
+        return all(str(value_of(event, field)) in values for field, values in self._wanted.items())
 
     def query(self) -> dict[str, Any]:
         """Return the same condition as an Elasticsearch query."""

@@ -36,7 +36,7 @@ from elastalert.ruletypes import RuleType
 from elastalert.util import EAException, dt_to_ts, elasticsearch_client, hashable, lookup_es_key
 
 from ddcolor_alerts.alert import FINDING, rfc3339, to_moment
-from ddcolor_alerts.matching import Event, FieldMatcher, place_of
+from ddcolor_alerts.matching import Event, FieldMatcher, place_of, value_of
 
 _LOG = logging.getLogger("ddcolor_alerts.silence")
 
@@ -162,7 +162,7 @@ class SilentService(RuleType):  # type: ignore[misc]  # ElastAlert2 has no types
     def _take(self, event: Event, came: float) -> None:
         at, _ = place_of(event)
         self._newest = max(self._newest, at)
-        key = str(hashable(lookup_es_key(event, self.rules["query_key"])))
+        key = str(hashable(value_of(event, self.rules["query_key"])))
         last = self._signs.get(key)
         if self._bye(event):
             self._byes[key] = max(at, self._byes.get(key, 0.0))

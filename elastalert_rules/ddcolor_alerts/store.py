@@ -82,11 +82,11 @@ class Store:
         added = self._db.execute("INSERT OR IGNORE INTO seen (uid) VALUES (?)", (uid,)).rowcount
         return bool(added)
 
-    def keep(self, rule: str, at: float, document: dict[str, Any]) -> None:
-        """Keep a document of the rule's current timeframe."""
-        self._db.execute(
+    def keep(self, rule: str, at: float, documents: list[dict[str, Any]]) -> None:
+        """Keep documents of the rule's current timeframe."""
+        self._db.executemany(
             "INSERT INTO documents (rule, at, body) VALUES (?, ?, ?)",
-            (rule, at, json.dumps(document, ensure_ascii=False)),
+            [(rule, at, json.dumps(document, ensure_ascii=False)) for document in documents],
         )
 
     def kept(self, rule: str, since: float) -> Iterator[tuple[float, dict[str, Any]]]:

@@ -41,7 +41,7 @@ from elastalert.ruletypes import RuleType
 from elastalert.util import EAException, hashable, lookup_es_key
 
 from ddcolor_alerts.alert import FINDING
-from ddcolor_alerts.matching import FieldMatcher, place_of
+from ddcolor_alerts.matching import FieldMatcher, place_of, value_of
 
 _SHARE, _PERCENTILE, _LOWEST = "share", "percentile", "lowest"
 _FORMS = f"{{{_PERCENTILE}: 95, of: FIELD}}, {{{_LOWEST}: FIELD}} or {{{_SHARE}: {{FIELD: VALUE}}}}"
@@ -87,7 +87,7 @@ class Measure:
         """Return what a record adds to the measurement, or None if it does not have the field."""
         if self._matcher is not None:
             return float(self._matcher(event))
-        found = lookup_es_key(event, self.field)
+        found = value_of(event, self.field)
         return float(found) if _is_number(found) else None
 
     def raises(self, value: float, limit: float) -> bool:
@@ -132,7 +132,7 @@ class WindowThreshold(RuleType):  # type: ignore[misc]  # ElastAlert2 has no typ
             at, uid = place_of(event)
             if value is None or uid in self._arrived:
                 continue
-            samples = self._samples[str(hashable(lookup_es_key(event, self.rules["query_key"])))]
+            samples = self._samples[str(hashable(value_of(event, self.rules["query_key"])))]
             insort(samples, Sample(at, uid, value))
             self._arrived[uid] = lookup_es_key(event, self.rules["timestamp_field"])
             if self._measure.raises(value, self._above):
