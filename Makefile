@@ -10,7 +10,10 @@ help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 environment:
-	@$(PYTHON) operations/bootstrap.py
+	@$(PYTHON) operations/bootstrap.py $(STACK)
+
+# What these run is fetched and built while the Python packages are installed.
+demo setup test up: STACK := --stack
 
 setup: environment ## Fetch and build everything that runs (cached outside the checkout)
 	@$(BIN)/ddcolor-obs setup

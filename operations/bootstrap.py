@@ -5,19 +5,27 @@ locked dependencies, goes into an environment of its own in the cache folder, ke
 file's hash, so that a second checkout (or a fresh clone in CI) is ready in seconds. ``.venv`` in
 the checkout then holds this project alone and looks through to that environment.
 
+With ``--stack`` what the native stack runs is fetched and built meanwhile: one of them waits for
+the network most of the time, another compiles. What fails there is said by the command that needs
+it, which tries again.
+
 Every step may be interrupted and run again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import venv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "locks" / "development.txt"
@@ -29,8 +37,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 -- make runs this with whatever py
 # Stand-alone modules of the package: they import nothing that is not in the standard library.
 sys.path.insert(0, str(ROOT / "operations"))
 
-from ddcolor_operations.doctor import print_missing  # noqa: E402
+from ddcolor_operations.doctor import missing, print_missing  # noqa: E402
 from ddcolor_operations.layout import cache_dir  # noqa: E402
+from ddcolor_operations.toolchain import collectors, elastalert, elasticsearch  # noqa: E402
+from ddcolor_operations.toolchain.errors import ToolchainError  # noqa: E402
 
 
 def main() -> int:
@@ -39,7 +49,8 @@ def main() -> int:
         print("Install these and run the same command again.", file=sys.stderr)
         return 2
     try:
-        dependencies = ensure_dependencies()
+        with building_stack() if "--stack" in sys.argv[1:] else contextlib.nullcontext():
+            dependencies = ensure_dependencies()
         ensure_checkout_environment(dependencies)
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again to go on from here.", file=sys.stderr)
@@ -54,6 +65,24 @@ def main() -> int:
     return 0
 
 
+@contextlib.contextmanager
+def building_stack() -> Iterator[None]:
+    """Fetch and build what the stack runs while the block runs, and wait for it at the end."""
+    tools = [elastalert] if missing("whole stack") else [elasticsearch, collectors, elastalert]
+    # Daemons: an interrupt must not wait for a download, which goes on from where it was cut off.
+    threads = [threading.Thread(target=_build, args=(tool,), daemon=True) for tool in tools]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join()
+
+
+def _build(tool: Any) -> None:
+    with contextlib.suppress(ToolchainError):
+        tool.ensure(lambda text: print(text, flush=True))
+
+
 def ensure_dependencies() -> Path:
     """Return the locked environment's folder, installing it when it is not complete."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
@@ -65,7 +94,8 @@ def ensure_dependencies() -> Path:
     print(f"Installing the locked Python packages into {folder} ...", flush=True)
     create_environment(folder, with_pip=True)
     install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-compile"]
-    install += ["--require-hashes", "--no-deps", "-r", str(LOCK)]
+    # Without bars, for the lines of what is built meanwhile come in between.
+    install += ["--progress-bar", "off", "--require-hashes", "--no-deps", "-r", str(LOCK)]
     subprocess.run(install, check=True)
     (folder / COMPLETE).touch()
     print(f"Python packages ready after {time.monotonic() - started:.0f} s.", flush=True)

@@ -25,6 +25,8 @@ _GO_MINIMUM = (1, 25)
 # "always": nothing runs without it. "whole stack": without it the embedded stack runs, which has no
 # Elasticsearch. "tests": only for some tests, or for making certificates.
 Needed = Literal["always", "whole stack", "tests"]
+# Tool, what it is for, what finds it, how to get it.
+_Need = tuple[str, str, Callable[[], str | None], str, Needed]
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,13 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything the native stack needs from the machine."""
-    return [
-        Finding(tool, purpose, _found(check), install, needed)
-        for tool, purpose, check, install, needed in _NEEDS
-    ]
+    return [_look(need) for need in _NEEDS]
 
 
 def missing(needed: Needed) -> list[Finding]:
     """Return what is not there of the tools that are needed to this degree."""
-    return [item for item in examine() if item.found is None and item.needed == needed]
+    found = (_look(need) for need in _NEEDS if need[-1] == needed)
+    return [finding for finding in found if finding.found is None]
 
 
 def print_missing() -> bool:
@@ -65,11 +65,13 @@ def print_missing() -> bool:
     return bool(lacking)
 
 
-def _found(check: Callable[[], str | None]) -> str | None:
+def _look(need: _Need) -> Finding:
+    tool, purpose, check, install, needed = need
     try:
-        return check()
+        found = check()
     except (ToolchainError, OSError, subprocess.SubprocessError):
-        return None
+        found = None
+    return Finding(tool, purpose, found, install, needed)
 
 
 def _python() -> str | None:
@@ -109,7 +111,7 @@ def _go() -> str | None:
     return shown.split()[2].removeprefix("go")
 
 
-_NEEDS: tuple[tuple[str, str, Callable[[], str | None], str, Needed], ...] = (
+_NEEDS: tuple[_Need, ...] = (
     ("Python >= 3.11", "everything", _python, "apt-get install python3", "always"),
     ("Python venv", "virtual environments", _venv, "apt-get install python3-venv", "always"),
     (
