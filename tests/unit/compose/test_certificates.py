@@ -8,7 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ddcolor_operations.cli import cli
 from ddcolor_operations.compose.certificates import AUTHORITY, SERVERS, ensure_certificates
 from ddcolor_operations.compose.secret_files import SecretFileError
 
@@ -85,3 +87,12 @@ def test_a_refusal_of_openssl_is_passed_on(tmp_path: Path) -> None:
     """A name that is none ends with openssl's own reason and the file in question."""
     with pytest.raises(SecretFileError, match=r"elasticsearch\.crt cannot be made: "):
         ensure_certificates(tmp_path, ["two\nlines=:"])
+
+
+def test_the_command_says_what_it_made(tmp_path: Path) -> None:
+    """The first run names each certificate, the second has nothing to do."""
+    command = ["compose", "certificates", "--folder", str(tmp_path / "tls"), "--name", "a.example"]
+    first, second = (CliRunner().invoke(cli, command) for _ in range(2))
+    assert [first.exit_code, second.exit_code] == [0, 0]
+    assert first.stdout.count("Wrote ") == 1 + len(SERVERS)
+    assert second.stdout.startswith("Nothing to do")
