@@ -97,6 +97,27 @@ def show(client: Client, reference: str, as_json: bool) -> None:
             click.echo(f"{_MARKS[delivery['status']]} {title}{_delivery(delivery)}")
 
 
+@alerts.command("open")
+@_as_json
+@click.pass_obj
+def open_(client: Client, as_json: bool) -> None:
+    """List the faults that are not over: since when, how often, and who takes care of them."""
+    data = _asked(client.open)
+    if as_json:
+        click.echo(json.dumps(data, ensure_ascii=False))
+        return
+    for one in data["episodes"]:
+        taken = one["acknowledged"]
+        care = f"taken on by {taken['by'] or 'somebody'}" if taken else "nobody takes care of it"
+        call = f", next call {one['next_call_at'][:19]}Z" if one["next_call_at"] else ""
+        click.echo(
+            f"{one['alert_id'][:8]}  {one['level']}  {one['service']}/{one['kind']}"
+            f"  {one['total']} since {one['since'][:19]}Z  {care}{call}"
+        )
+    if not data["episodes"]:
+        click.echo("no fault is open")
+
+
 @alerts.command()
 @click.argument("reference", metavar="ALERT|SERVICE/KIND")
 @click.option("--by", default=getpass.getuser, show_default="your user name", help="Who takes it.")

@@ -48,6 +48,10 @@ class Client:
         path = f"/alerts/{reference}/ack" if reference else "/alerts/ack"
         return self._ask("POST", path, {}, body)
 
+    def open(self) -> dict[str, Any]:
+        """Return the ``episodes`` that are not over."""
+        return self._ask("GET", "/episodes", {})
+
     def paths(self) -> dict[str, Any]:
         """Return the ``paths`` by which alerts come, with their last heartbeats."""
         return self._ask("GET", "/heartbeats", {})

@@ -32,6 +32,31 @@ def find_alerts(connection: sqlite3.Connection, prefix: str) -> list[dict[str, A
     return [_shown(connection, row) for row in rows]
 
 
+def list_open(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return the episodes that are not over: loudest first, of these first what nobody has taken."""
+    rows = connection.execute(
+        "SELECT windows.*, alerts.alert_id, acknowledgements.by FROM windows"
+        " JOIN alerts ON alerts.seq = windows.alert_seq"
+        " LEFT JOIN acknowledgements ON acknowledgements.alert_seq = windows.alert_seq"
+        " WHERE NOT quiet ORDER BY windows.level DESC, acknowledgements.at IS NOT NULL, since"
+    ).fetchall()
+    return [
+        {
+            **{name: row[name] for name in ("service", "kind", "level", "total", "alert_id")},
+            "since": to_rfc3339(row["since"]),
+            "last_at": to_rfc3339(row["last_at"]),
+            "acknowledged": _acknowledgement(connection, row["alert_seq"]),
+            "calls": row["escalated"],
+            "next_call_at": _due(row) if row["by"] is None else None,
+        }
+        for row in rows
+    ]
+
+
+def _due(row: sqlite3.Row) -> str | None:
+    return None if row["escalate_at"] is None else to_rfc3339(row["escalate_at"])
+
+
 def _shown(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     deliveries = connection.execute(
         "SELECT * FROM deliveries WHERE alert_seq = ? ORDER BY seq", (row["seq"],)

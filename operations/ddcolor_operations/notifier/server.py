@@ -51,6 +51,7 @@ def make_app(notifier: Notifier) -> web.Application:
             web.post("/alerts/ack", _acknowledge_fault),
             web.post("/alerts/{id}/retry", _retry_alert),
             web.post("/alerts/{id}/ack", _acknowledge_alert),
+            web.get("/episodes", _list_open),
             web.post("/heartbeats", _post_beat),
             web.get("/heartbeats", _list_paths),
             web.delete("/heartbeats/{path}", _forget_path),
@@ -154,6 +155,10 @@ def _acknowledged(taken: Sequence[Acknowledged]) -> web.Response:
     if not taken:
         return _error(409, "nothing to acknowledge: the fault is over, or was silenced")
     return web.json_response({"acknowledged": [one.to_json() for one in taken]})
+
+
+async def _list_open(request: web.Request) -> web.Response:
+    return web.json_response({"episodes": await _on_disk(request, history.list_open)})
 
 
 async def _post_beat(request: web.Request) -> web.Response:

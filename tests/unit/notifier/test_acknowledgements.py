@@ -161,6 +161,20 @@ def test_an_acknowledgement_stops_the_calls_also_those_that_wait(box: sqlite3.Co
     assert calls(box, NOW + 10_000) == set()
 
 
+def test_what_is_open_is_shown_with_its_next_call(box: sqlite3.Connection) -> None:
+    """Until somebody takes it on, and no longer than it lasts."""
+    accept(box, 1, NOW)
+    calls(box, NOW + 120)
+    (shown,) = history.list_open(box)
+    assert (shown["calls"], shown["next_call_at"]) == (1, "2026-03-01T12:05:00.000000Z")
+
+    take_on(box, 1, NOW + 130)
+    (shown,) = history.list_open(box)
+    assert (shown["next_call_at"], shown["acknowledged"]["by"]) == (None, "zhang")
+    end_quiet_episodes(box, NOW + QUIET_S, QUIET_S)
+    assert history.list_open(box) == []
+
+
 def test_a_call_tells_since_when_and_how_often(box: sqlite3.Connection) -> None:
     """The delivery carries the episode's facts."""
     accept(box, 1, NOW)

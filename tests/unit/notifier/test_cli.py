@@ -251,6 +251,28 @@ def test_ack_takes_a_fault_on_by_reference_or_name(running: Running) -> None:
     assert data["acknowledged"][0]["by"] == "zhang"
 
 
+def test_open_lists_what_is_not_over_and_who_takes_care(running: Running) -> None:
+    """Loudest first; what nobody has taken on before what somebody has."""
+    assert running("open").output == "no fault is open\n"
+    running.take(make_alert(1, level=2))
+    running.take(make_alert(2, level=3, service="one"))
+    running.take(make_alert(3, level=3, service="two"))
+    running.take(make_alert(4, level=3, service="one"))
+    running("ack", "one/out_of_memory", "--by", "zhang")
+
+    lines = running("open").output.splitlines()
+    assert [line.split("  ")[2] for line in lines] == [
+        "two/out_of_memory",
+        "one/out_of_memory",
+        "ddcolor-service/out_of_memory",
+    ]
+    assert "2 since " in lines[1]
+    assert lines[1].endswith("taken on by zhang")
+    assert lines[0].endswith("nobody takes care of it")
+    data = json.loads(running("open", "--json").output)
+    assert [one["acknowledged"] is None for one in data["episodes"]] == [True, False, True]
+
+
 def test_beats_shows_and_forgets_paths(running: Running) -> None:
     """Which are alive, and none when nothing has beaten."""
     assert "no heartbeat has come" in running("beats").output

@@ -136,6 +136,7 @@ ROUTES = [
     ("POST", "/alerts/retry"),
     ("POST", "/alerts/ack"),
     ("GET", "/alerts/0000"),
+    ("GET", "/episodes"),
     ("POST", "/silences"),
     ("DELETE", "/silences/1"),
     ("POST", "/heartbeats"),
