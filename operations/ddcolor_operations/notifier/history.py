@@ -33,7 +33,7 @@ def find_alerts(connection: sqlite3.Connection, prefix: str) -> list[dict[str, A
 
 
 def list_open(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-    """Return the episodes that are not over: loudest first, of these first what nobody has taken."""
+    """Return the episodes that are not over: loudest first, then what nobody has taken on."""
     rows = connection.execute(
         "SELECT windows.*, alerts.alert_id, acknowledgements.by FROM windows"
         " JOIN alerts ON alerts.seq = windows.alert_seq"
