@@ -21,8 +21,8 @@ from .files import load_rule, rule_files
 _INTRODUCTION = """\
 # What each alert means, and what to do
 
-Made by `python -m ddcolor_operations.rules.faults_page`; do not edit by hand. The words are those of
-the messages: kinds are declared in `instrumentation/comfyui_telemetry/catalogue.py`, rules in
+Made by `python -m ddcolor_operations.rules.faults_page`; do not edit by hand. The words are those
+of the messages: kinds are declared in `instrumentation/comfyui_telemetry/catalogue.py`, rules in
 `elastalert_rules/rules/`. `ddcolor-obs rules explain RULE` says of a rule when it fires.
 """
 _LEVELS = {
