@@ -59,15 +59,17 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def whole_stack(keep_state: Callable[[], bool]) -> Iterator[RunningStack]:
-    """Run every part, receivers included, within the block.
+def whole_stack(
+    keep_state: Callable[[], bool], *, embedded: bool = False
+) -> Iterator[RunningStack]:
+    """Run every part, receivers included, within the block; or those of the embedded stack.
 
     Afterwards the state, logs included, is removed unless ``keep_state`` says otherwise.
     """
     # Not pytest's own folder: that is closed to other users, and as root Elasticsearch is one.
     state = Path(tempfile.mkdtemp(prefix="ddcolor-e2e-"))
     state.chmod(0o755)
-    config = _free_config(state)
+    config = _free_config(state, embedded=embedded)
     kept = KeptSecrets(config)
     with _environment(kept.environment), running_stack(kept.config, print) as stack:
         yield stack
@@ -111,7 +113,7 @@ def log_lines(stack: RunningStack, part: str) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def _free_config(state: Path) -> StackConfig:
+def _free_config(state: Path, *, embedded: bool) -> StackConfig:
     for offset in _OFFSETS:
         config = StackConfig.create(
             state=state,
@@ -119,6 +121,7 @@ def _free_config(state: Path) -> StackConfig:
             environ={},
             port_offset=offset,
             demo=True,
+            embedded=embedded,
         )
         if not taken_ports(config):
             return config
