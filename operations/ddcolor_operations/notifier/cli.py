@@ -35,6 +35,14 @@ _PARTS = {"deliveries": "", "escalations": "escalation to ", "quiet_deliveries":
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def _user() -> str:
+    """Return the name of this user; a container may run as one that has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
 @click.group()
 @click.option(
     "--url",
@@ -120,7 +128,7 @@ def open_(client: Client, as_json: bool) -> None:
 
 @alerts.command()
 @click.argument("reference", metavar="ALERT|SERVICE/KIND")
-@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who takes it.")
+@click.option("--by", default=_user, show_default="your user name", help="Who takes it.")
 @click.option("--note", default="", help="For those who look at the alert.")
 @_as_json
 @click.pass_obj

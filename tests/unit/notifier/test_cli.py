@@ -251,6 +251,21 @@ def test_ack_takes_a_fault_on_by_reference_or_name(running: Running) -> None:
     assert data["acknowledged"][0]["by"] == "zhang"
 
 
+def test_ack_works_for_a_user_without_a_name(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may run as a number that no file knows."""
+
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    running.take(make_alert(1, level=3))
+
+    result = running("ack", make_alert(1).alert_id[:8])
+    assert "is taken on by somebody at " in result.output
+
+
 def test_open_lists_what_is_not_over_and_who_takes_care(running: Running) -> None:
     """Loudest first; what nobody has taken on before what somebody has."""
     assert running("open").output == "no fault is open\n"
