@@ -78,7 +78,7 @@ def build_alert(rule: Rule, match: Match) -> dict[str, Any]:
         "kind": kind,
         "level": metadata["level"],
         "owner": metadata.get("owner"),
-        "service": service_of(match),
+        "service": service_of(rule, match),
         "node": _text(match, NODE_CLASS),
         "node_id": _text(match, NODE_ID),
         "prompt_id": _text(match, PROMPT_ID),
@@ -136,10 +136,16 @@ def _count(match: Match) -> int:
     return len(related) + 1 if isinstance(related, list) else 1
 
 
-def service_of(match: Match) -> str:
-    """Return the service that failed: a dead part itself, not the supervisor that says so."""
+def service_of(rule: Rule, match: Match) -> str:
+    """Return the service that failed: a dead part itself, not the supervisor that says so.
+
+    The match of a flatline is no record; whose it is it says as its key.
+    """
     part = _text(match, PART_NAME)
-    return f"ddcolor-{part}" if part else _text(match, SERVICE_NAME) or UNKNOWN_SERVICE
+    if part:
+        return f"ddcolor-{part}"
+    key = _text(match, "key") if rule.get("query_key") == SERVICE_NAME else None
+    return _text(match, SERVICE_NAME) or key or UNKNOWN_SERVICE
 
 
 def _summary(rule: Rule, match: Match, count: int) -> str:

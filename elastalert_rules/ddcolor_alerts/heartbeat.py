@@ -27,7 +27,7 @@ class HeartbeatAlerter(NotifierPost):
         """Post one heartbeat for each service; a notifier that is away misses it, as it should."""
         newest = {}
         for match in sorted(matches, key=lambda match: occurred_at(self.rule, match)):
-            newest[service_of(match)] = match
+            newest[service_of(self.rule, match)] = match
         for match in newest.values():
             self.post("/heartbeats", self.message(self.rule, match))
 
@@ -36,7 +36,7 @@ class HeartbeatAlerter(NotifierPost):
         """Return the JSON object that the notifier's ``POST /heartbeats`` takes."""
         return {
             "path": PATH,
-            "service": service_of(match),
+            "service": service_of(rule, match),
             "occurred_at": rfc3339(occurred_at(rule, match)),
         }
 

@@ -156,14 +156,15 @@ def _print(rule: Rule, done: backtest_.Backtest) -> None:
         node = f"  {alert.node}" if alert.node else ""
         times = f"  {alert.count} times" if alert.count > 1 else ""
         click.echo(f"{facts}{node}{times}  {_STATUS[raised.status]}\n    {alert.summary}")
-    click.echo(f"{rule.name}: its filter finds {done.documents} documents")
+    click.echo(f"documents that the filter of {rule.name} finds: {done.documents}")
     if done.heartbeats:
-        click.echo(f"{done.heartbeats} heartbeats of the alerting chain")
+        click.echo(f"heartbeats of the alerting chain: {done.heartbeats}")
     statuses = [raised.status for raised in done.alerts]
     recorded = sum(raised.alert.level == 1 for raised in done.alerts)
     click.echo(
-        f"{len(statuses)} alerts: {done.messages} messages, {statuses.count('held_back')} held"
-        f" back, {recorded} of level 1 (recorded only); {done.closing} messages that it is over"
+        f"alerts: {len(statuses)}, messages: {done.messages}, held back:"
+        f" {statuses.count('held_back')}, recorded only (level 1): {recorded}, messages that it is"
+        f" over: {done.closing}"
     )
 
 

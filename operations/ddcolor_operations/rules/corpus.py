@@ -117,6 +117,9 @@ def _case(file: YamlFile, index: int, case: Any, start: datetime) -> Case:
 
     if not isinstance(case, dict) or not {"name", "documents", "expect"} <= set(case):
         raise fail("a case needs name, documents and expect")
+    for name in ("documents", "expect", "restart"):
+        if not isinstance(case.get(name, []), list):
+            raise fail(f"{name}: give a list, [] for none", name)
     if unknown := set(case) - _CASE_OPTIONS:
         raise fail(f"{', '.join(map(str, unknown))}: not known in a case", next(iter(unknown)))
     documents: list[tuple[timedelta, dict[str, Any]]] = []

@@ -137,6 +137,9 @@ def _classes(rule: Rule, folder: Path | None) -> Iterator[Problem]:
     if rule.data.get("type") in options.SERVER_SIDE_TYPES:
         text = f"type: {rule.data['type']} runs on Elasticsearch only: use {options.WINDOW}"
         yield Problem(*rule.where("type"), text)
+    if rule.data.get("type") in options.UNDOTTED_TYPES:
+        text = f"type: {rule.data['type']} fails on every timestamp_field with a dot: use another"
+        yield Problem(*rule.where("type"), text)
     alerter = rule.data.get("alert", options.ALERTER)
     if alerter not in (options.ALERTER, [options.ALERTER], options.HEARTBEAT):
         text = f"alert: only {options.ALERTER} keeps an alert until it is delivered"

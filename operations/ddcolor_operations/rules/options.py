@@ -36,6 +36,8 @@ SPANS = ("frequency", WINDOW)
 # What only Elasticsearch can do: neither rule tests nor the log watcher could run such a rule.
 SERVER_SIDE_TYPES = ("metric_aggregation", "new_term", "percentage_match", "spike_aggregation")
 SERVER_SIDE_OPTIONS = ("use_count_query", "use_terms_query")
+# It looks for the time of a record under the field's name as it is, and finds none with dots.
+UNDOTTED_TYPES = ("spike",)
 
 METADATA = "x-ddcolor"
 METADATA_REQUIRED = ("kind", "level", "owner", "runbook", "false_positives")

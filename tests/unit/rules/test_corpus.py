@@ -61,6 +61,7 @@ def test_documents_are_repeated_and_delayed(tmp_path: Path) -> None:
         ("name: one", "nam: one", 2, "a case needs name, documents and expect"),
         ("    expect", "    restrat: []\n    expect", 5, "restrat: not known in a case"),
         ("cases:", "case:", 1, "cases: give at least one"),
+        ("      - {at: 10s, level: 2}\n", "", 5, "expect: give a list, [] for none"),
     ],
 )
 def test_a_mistake_is_said_with_its_line(

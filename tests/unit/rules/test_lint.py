@@ -137,6 +137,7 @@ def test_a_good_rule_has_no_problem(rules: Path) -> None:
             "type: metric_aggregation",
             "3: type: metric_aggregation runs on Elasticsearch only: use ddcolor_alerts.window",
         ),
+        ("type: any", "type: spike", "3: type: spike fails on every timestamp_field with a dot"),
         (
             "type: any",
             "type: any\nuse_terms_query: true",
