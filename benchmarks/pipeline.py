@@ -1,4 +1,4 @@
-"""Measure the pipeline on this machine: what a chain of kills loses, how soon a line is found.
+"""Measure the pipeline on this machine: speed, what kills lose, how soon an outage is over.
 
 Run from the top of the checkout: ``python benchmarks/pipeline.py``. Prints JSON. Needs the tool
 chain (``ddcolor-obs setup``); starts its own Elasticsearch, gateway and agent on free ports.
@@ -23,6 +23,7 @@ from tests.support.elastic import LOG_STREAM, Pipeline, log_line, new_trace_id
 from tests.support.load import Load, arrived, wait_for_all
 
 ARRIVAL_LINES = 20
+OUTAGE_S = 60.0
 
 
 def arrival_s(pipeline: Pipeline) -> list[float]:
@@ -35,6 +36,43 @@ def arrival_s(pipeline: Pipeline) -> list[float]:
         pipeline.wait_for(LOG_STREAM, {"term": {"trace_id": trace_id}})
         seconds.append(time.monotonic() - started)
     return seconds
+
+
+def throughput(pipeline: Pipeline, lines: int) -> dict[str, object]:
+    """Write ``lines`` lines of ten attributes at once; return the rate until all are found."""
+    trace_id = new_trace_id()
+    query = {"term": {"trace_id": trace_id}}
+    attributes = {f"benchmark.attribute.{number}": f"value {number}" for number in range(10)}
+    started = time.monotonic()
+    pipeline.write_lines(
+        (log_line("throughput", trace_id=trace_id, **attributes) for _ in range(lines)),
+        "throughput",
+    )
+    written = time.monotonic()
+    while pipeline.client.count(index=LOG_STREAM, query=query)["count"] < lines:
+        time.sleep(0.2)
+    seconds = time.monotonic() - started
+    return {
+        "lines": lines,
+        "writing_s": round(written - started, 1),
+        "lines_per_s_until_found": round(lines / seconds),
+    }
+
+
+def outage_s(pipeline: Pipeline) -> float:
+    """Return the seconds from a gateway's return, after a minute's absence, until a line is found.
+
+    The line was written during the outage and waits in the agent.
+    """
+    trace_id = new_trace_id()
+    pipeline.gateway.kill()
+    pipeline.write_lines([log_line("outage", trace_id=trace_id)], "outage")
+    time.sleep(OUTAGE_S)
+    pipeline.gateway.start()
+    pipeline.wait_healthy("gateway")
+    started = time.monotonic()
+    pipeline.wait_for(LOG_STREAM, {"term": {"trace_id": trace_id}}, timeout_s=180)
+    return time.monotonic() - started
 
 
 def kills(pipeline: Pipeline, rounds: int, lines_a_round: int, times: int) -> dict[str, object]:
@@ -67,11 +105,12 @@ def kills(pipeline: Pipeline, rounds: int, lines_a_round: int, times: int) -> di
 
 
 def main() -> None:
-    """Run both measurements and print them."""
+    """Run all measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--lines-a-round", type=int, default=50)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--lines", type=int, default=50_000)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ddcolor-benchmark-"))
     folder.chmod(0o755)
@@ -90,6 +129,8 @@ def main() -> None:
                 "max": round(max(arrival), 2),
                 "lines": len(arrival),
             },
+            "throughput": throughput(pipeline, options.lines),
+            "found_after_a_minute_without_gateway_s": round(outage_s(pipeline), 1),
             "kills": kills(pipeline, options.rounds, options.lines_a_round, options.kills),
         }
         print(json.dumps(result, indent=2))
