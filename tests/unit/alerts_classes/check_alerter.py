@@ -21,6 +21,7 @@ from elastalert.util import EAException
 
 from ddcolor_alerts.alert import alert_id, build_alert, check_metadata
 from ddcolor_alerts.alerter import NotifierAlerter
+from ddcolor_alerts.heartbeat import HeartbeatAlerter
 
 
 def make_rule(**changes: Any) -> dict[str, Any]:
@@ -113,6 +114,45 @@ class AlertTest(unittest.TestCase):
         assert at(9) != at(10)
         assert at(1) != at(1, "B")
 
+    def test_a_span_names_its_alert_whichever_record_fires(self) -> None:
+        """Two ways on which records change places make one alert; the next span is another."""
+        rule = make_rule(
+            query_key="attributes.comfyui.node.class_type",
+            timeframe=timedelta(minutes=10),
+            realert=timedelta(minutes=5),
+        )
+        rule["x-ddcolor"]["identity"] = "window"
+
+        def of(uid: str, minute: int, arrived: int) -> str:
+            match = make_match(_id=uid)
+            match["attributes"]["log.record.uid"] = uid
+            match["@timestamp"] = datetime(2026, 1, 5, 8, minute, tzinfo=UTC).isoformat()
+            match["event"] = {"ingested": datetime(2026, 1, 5, 8, arrived, tzinfo=UTC)}
+            return alert_id(rule, match)
+
+        assert of("a", 6, 6) == of("b", 9, 59)
+        assert of("a", 6, 6) != of("a", 11, 11)
+
+    def test_a_finding_gives_count_and_numbers(self) -> None:
+        """What a rule type measured is said in text and values."""
+        rule = make_rule()
+        rule["x-ddcolor"] |= {
+            "summary": "{count} failed, {value:.0%}: {message}",
+            "values": {"rate": "finding.value", "samples": "finding.samples"},
+        }
+        finding = {"count": 3, "value": 0.25, "samples": 12}
+        alert = build_alert(rule, make_match(body={"text": "x"}, finding=finding))
+        assert (alert["count"], alert["summary"]) == (3, "3 failed, 25%: x")
+        assert alert["values"] == {"rate": 0.25, "samples": 12}
+
+    def test_a_flatline_names_its_service_by_its_key(self) -> None:
+        """Its match is no record; it has a time and a key."""
+        rule = make_rule(query_key="resource.attributes.service.name")
+        moment = datetime(2026, 1, 5, 8, tzinfo=UTC)
+        alert = build_alert(rule, {"event.ingested": moment, "key": "one", "count": 0})
+        assert alert["service"] == "one"
+        assert build_alert(make_rule(), {"event.ingested": moment})["service"] == "unknown"
+
     def test_a_mistake_in_the_metadata_is_said_at_the_start(self) -> None:
         """A rule that could make no alert is refused when it is loaded."""
         for metadata in (
@@ -121,6 +161,7 @@ class AlertTest(unittest.TestCase):
             {"kind": "out_of_memory", "level": 4},
             {"level": 2},
             {"kind": "out_of_memory", "level": 2, "summary": "{nonsense}"},
+            {"kind": "out_of_memory", "level": 2, "identity": "span"},
         ):
             with self.subTest(metadata), self.assertRaisesRegex(EAException, "x-ddcolor"):
                 check_metadata(make_rule(**{"x-ddcolor": metadata}))
@@ -198,6 +239,44 @@ class AlerterTest(unittest.TestCase):
         """An unset variable is said when the rule is loaded."""
         with self.assertRaisesRegex(EAException, "variable"):
             NotifierAlerter(make_rule(notifier_url="$DDCOLOR_NOTIFIER_URL"))
+
+
+class HeartbeatTest(unittest.TestCase):
+    """What the notifier hears of the chain."""
+
+    def setUp(self) -> None:
+        """Start a notifier that takes everything."""
+        Notifier.statuses.clear()
+        Notifier.bodies.clear()
+        self.server = HTTPServer(("127.0.0.1", 0), Notifier)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def tearDown(self) -> None:
+        """Stop it."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_posts_the_newest_of_each_service(self) -> None:
+        """A backlog of heartbeats proves no more than its last."""
+        late = make_match(**{"@timestamp": "2026-01-05T08:01:00+00:00"})
+        other = make_match(resource={"attributes": {"service.name": "another"}})
+        HeartbeatAlerter(make_rule(notifier_url=self.url)).alert([late, make_match(), other])
+        assert sorted(Notifier.bodies, key=lambda body: body["service"]) == [
+            {
+                "path": "elasticsearch",
+                "service": service,
+                "occurred_at": f"2026-01-05T08:{time}Z",
+            }
+            for service, time in (("another", "00:00.123456"), ("ddcolor-service", "01:00.000000"))
+        ]
+
+    def test_never_raises(self) -> None:
+        """A heartbeat that nobody took is gone: sent later it would prove nothing."""
+        for notifier_url in (self.url, "http://127.0.0.1:1"):
+            Notifier.statuses[:] = [500]
+            HeartbeatAlerter(make_rule(notifier_url=notifier_url)).alert([make_match()])
+        assert len(Notifier.bodies) == 1
 
 
 if __name__ == "__main__":
