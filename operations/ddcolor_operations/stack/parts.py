@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 
@@ -16,6 +17,7 @@ from ddcolor_operations.elastic.collectors import (
 )
 from ddcolor_operations.elastic.server import prepare
 from ddcolor_operations.layout import project_root
+from ddcolor_operations.notifier.client import Client, ClientError, read_token
 from ddcolor_operations.toolchain import collectors, elastalert, elasticsearch
 
 from .config import HOST, StackConfig
@@ -128,7 +130,20 @@ def _notifier(config: StackConfig) -> Part:
         _notifier_environment(config),
     )
     ready = http_ok(f"{config.url('notifier')}/healthz")
-    return Part("notifier", __version__, config.port("notifier"), launch, ready)
+    return Part(
+        *("notifier", __version__, config.port("notifier"), launch, ready),
+        after_ready=lambda: _forget_other_ways(config),
+    )
+
+
+def _forget_other_ways(config: StackConfig) -> None:
+    """Have the notifier expect no heartbeat by a way that this stack, unlike the last, lacks."""
+    client = Client(config.url("notifier"), read_token(None))
+    runs = {"elasticsearch": not config.embedded, "watcher": config.embedded or config.watcher}
+    for way in (way for way, is_there in runs.items() if not is_there):
+        # Mostly it has never come by that way. At the worst the notifier says that it is silent.
+        with contextlib.suppress(ClientError):
+            client.forget_path(way)
 
 
 def _watchdog(config: StackConfig) -> Part:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ddcolor_operations.notifier.client import Client
+from ddcolor_operations.stack import parts
 from ddcolor_operations.stack.config import DEFAULT_PORTS, StackConfig
 from ddcolor_operations.stack.parts import build_parts
 from ddcolor_operations.toolchain import collectors, elasticsearch
@@ -57,3 +59,21 @@ def test_only_ports_that_are_listened_on_are_asked_for(
     config = StackConfig.create(state=tmp_path, environ={}, **settings)
 
     assert set(config.used_ports) == ports
+
+
+@pytest.mark.parametrize(
+    ("settings", "forgotten"),
+    [({"embedded": True}, ["elasticsearch"]), ({}, ["watcher"]), ({"watcher": True}, [])],
+)
+def test_a_way_that_this_stack_lacks_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], forgotten: list[str]
+) -> None:
+    """A stack that was whole and starts embedded must not be told that its alerting is down."""
+    asked: list[str] = []
+    monkeypatch.setattr(Client, "forget_path", lambda _, way: asked.append(way))
+    config = StackConfig.create(state=tmp_path, environ={}, **settings)
+    notifier = parts._notifier(config)
+    assert notifier.after_ready is not None
+    notifier.after_ready()
+
+    assert asked == forgotten
