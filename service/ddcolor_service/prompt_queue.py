@@ -76,6 +76,7 @@ class PromptQueue:
     ) -> None:
         self._condition = threading.Condition()
         self._waiting: list[tuple[float, int, Job]] = []
+        self._arriving: set[str] = set()
         self._running: Job | None = None
         self._history: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._sizes: dict[str, int] = {}
@@ -89,26 +90,37 @@ class PromptQueue:
         self._closed = False
 
     # --- giving ---------------------------------------------------------------------------------
-    def put(self, job: Job, accepted: Callable[[int], None] = lambda _: None) -> None:
-        """Add a job; ``accepted`` is told how many wait before anybody can take it.
+    def put(self, job: Job) -> None:
+        """Add a job: :meth:`reserve` and :meth:`admit` in one."""
+        self.reserve(job)
+        self.admit(job)
 
-        Returns when the job is on the disk, which takes milliseconds: not for an event loop.
-        Raises :class:`RequestRefusedError` when the queue is full or closed or the id is taken.
+    def reserve(self, job: Job) -> None:
+        """Make sure of a job's place, and have it on the disk; nobody can take it yet.
+
+        Waits for the disk, so it is not for an event loop. Raises :class:`RequestRefusedError` when
+        the queue is full or closed or the id is taken.
         """
         with self._condition:
             if self._closed:
                 raise RequestRefusedError("The service is stopping; try again soon", status=503)
-            if len(self._waiting) >= self._max_waiting:
+            if len(self._waiting) + len(self._arriving) >= self._max_waiting:
                 raise RequestRefusedError("Too many prompts wait; try again later", status=429)
             if self._known(job.prompt_id):
                 raise RequestRefusedError("A prompt of this id waits, runs or is in the history")
-            self._push(job)
+            self._arriving.add(job.prompt_id)
             self._journal.put(_row_of(job))
+        # Without the lock: others are served while the disk writes.
+        self._journal.sync()
+
+    def admit(self, job: Job, accepted: Callable[[int], None] = lambda _: None) -> None:
+        """Let a reserved job wait; ``accepted`` is told how many do before anybody can take it."""
+        with self._condition:
+            self._arriving.discard(job.prompt_id)
+            self._push(job)
             accepted(len(self._waiting))
             self._condition.notify()
         self._changed()
-        # Without the lock: work begins and others are served while the disk writes.
-        self._journal.sync()
 
     def number_for(self, *, front: bool, number: float | None) -> float:
         """Return the place of a new prompt as ComfyUI gives it."""
@@ -123,6 +135,7 @@ class PromptQueue:
         running = self._running is not None and self._running.prompt_id == prompt_id
         return (
             running
+            or prompt_id in self._arriving
             or prompt_id in self._history
             or any(job.prompt_id == prompt_id for _, _, job in self._waiting)
         )

@@ -48,7 +48,7 @@ async def post_prompt(request: web.Request) -> web.Response:
         order = _order(body)
         prompt_id = order.prompt_id
         # Third-party hooks run in here, and the disk is waited for: not on the loop.
-        job, node_errors = await asyncio.to_thread(_accept, service, order, body)
+        job, node_errors = await asyncio.to_thread(_reserve, service, order, body)
     except RequestRefusedError as error:
         refused = error.node_errors if isinstance(error, PromptRefusedError) else {}
         service.telemetry.recorder.prompt_rejected(
@@ -58,6 +58,14 @@ async def post_prompt(request: web.Request) -> web.Response:
             node_errors=_nameless(refused),
         )
         return refusal(error, refused)
+    # On the loop, which sends this answer before any message of the prompt: clients listen for
+    # those only when they know its id. Recorded before the worker can take it.
+    service.queue.admit(
+        job,
+        accepted=lambda waiting: service.telemetry.recorder.prompt_queued(
+            job.prompt_id, number_waiting=waiting
+        ),
+    )
     return json_response(
         {
             "prompt_id": job.prompt_id,
@@ -67,15 +75,15 @@ async def post_prompt(request: web.Request) -> web.Response:
     )
 
 
-def _accept(service: Service, order: _Order, body: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
-    """Validate and queue a prompt; return its job and the errors of outputs that are left out."""
+def _reserve(service: Service, order: _Order, body: dict[str, Any]) -> tuple[Job, dict[str, Any]]:
+    """Validate a prompt and reserve its place; return its job and what is wrong with outputs."""
     raw = body.get("prompt", body if "nodes" in body else None)
     prompt = api_form(raw, service.types)
     validated = validate(prompt, service.types, max_nodes=service.settings.max_nodes)
-    return _queue(service, order, validated), validated.node_errors
+    return _reserved(service, order, validated), validated.node_errors
 
 
-def _queue(service: Service, order: _Order, validated: Validated) -> Job:
+def _reserved(service: Service, order: _Order, validated: Validated) -> Job:
     queue = service.queue
     job = Job(
         number=float(queue.number_for(front=order.front, number=order.number)),
@@ -85,13 +93,7 @@ def _queue(service: Service, order: _Order, validated: Validated) -> Job:
         outputs=validated.outputs,
     )
     inject_context(job.carrier)
-    # Recorded while the queue is locked: the worker cannot start the prompt before its record.
-    queue.put(
-        job,
-        accepted=lambda waiting: service.telemetry.recorder.prompt_queued(
-            job.prompt_id, number_waiting=waiting
-        ),
-    )
+    queue.reserve(job)
     return job
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from ddcolor_service.errors import RequestRefusedError
 from ddcolor_service.prompt_queue import Job, PromptQueue, Result
 from tests.support.service import encoded, error_of, running_service, workflow
 
@@ -130,6 +131,20 @@ def test_a_prompt_is_on_the_disk_before_it_is_accepted(
     synced.clear()
     queue.delete(["second"])
     assert synced == []
+
+
+def test_a_reserved_prompt_is_run_by_nobody(tmp_path: Path) -> None:
+    """Until it is admitted, which its answer goes before, a prompt has a place and no worker."""
+    queue = queue_at(tmp_path / "queue.jsonl")
+    queue.reserve(job("a"))
+    assert queue.get(timeout_s=0) is None
+    with pytest.raises(RequestRefusedError):
+        queue.put(job("a"))
+    assert [j.prompt_id for j in queue_at(tmp_path / "queue.jsonl").restore()[0]] == ["a"]
+    queue.admit(job("a"))
+    taken = queue.get(timeout_s=0)
+    assert taken is not None
+    assert taken.prompt_id == "a"
 
 
 def test_a_file_written_anew_is_on_the_disk_before_it_replaces_the_old(

@@ -60,7 +60,7 @@ export default {
 
   "notice.size_rounded": "Sizes go in steps of {step}: {used} pixels were used instead of {asked}.",
   "notice.size_outside_advice": "{size} pixels is outside the advised {advised}.",
-  "notice.photo_large": "The photo is longer than {limit} pixels: slow, and memory may run out.",
+  "notice.photo_large": "The photo is longer than {limit} pixels; a smaller copy would be done sooner.",
   "notice.retried_smaller": "Memory ran out at {asked} pixels; it was done at {used} pixels.",
 
   "step.upload": "Upload",

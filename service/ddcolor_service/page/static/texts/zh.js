@@ -60,7 +60,7 @@ export default {
 
   "notice.size_rounded": "尺寸须为 {step} 的倍数，已用 {used} 像素代替 {asked} 像素。",
   "notice.size_outside_advice": "{size} 像素不在建议范围 {advised} 内。",
-  "notice.photo_large": "照片长边超过 {limit} 像素：处理较慢，也可能内存不足。",
+  "notice.photo_large": "照片长边超过 {limit} 像素，先缩小会处理得更快。",
   "notice.retried_smaller": "{asked} 像素时内存不足，已改用 {used} 像素完成。",
 
   "step.upload": "上传",
