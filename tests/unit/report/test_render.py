@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from comfyui_telemetry.catalogue import Text
 from ddcolor_operations.report.facts import Message
 from ddcolor_operations.report.pictures import embed
 from ddcolor_operations.report.render import render, write
@@ -132,3 +133,16 @@ def test_the_report_is_written_into_a_folder_that_is_made(tmp_path: Path) -> Non
     write(file, runs.run(tmp_path), runs.evidence())
 
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_an_embedded_run_says_what_did_not_run(tmp_path: Path) -> None:
+    """Without Elasticsearch there is no empty section, but a word on what was left out."""
+    run = dataclasses.replace(
+        runs.run(tmp_path), documents={}, left_out=(Text("没有看板", "no dashboards"),)
+    )
+    html = render(run, dataclasses.replace(runs.evidence(), traces=[]))
+
+    assert "What did not run" in html
+    assert "no dashboards" in html
+    for section in ("Traces</span>", "Documents per data stream", "in Elasticsearch"):
+        assert section not in html
