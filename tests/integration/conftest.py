@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ddcolor_operations.layout import project_root
+from tests.support.alerting import Alerting, AlertSink
 from tests.support.elastic import Pipeline
 
 
@@ -29,3 +31,29 @@ def pipeline() -> Iterator[Pipeline]:
         running.stop()
     # Reached when the tests went well enough to stop; else the logs are worth keeping.
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[AlertSink]:
+    """Stand in for the notifier."""
+    running = AlertSink()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def rules() -> Path:
+    """Return the folder of rules that ElastAlert2 runs; a module may have others."""
+    return project_root() / "elastalert_rules" / "rules"
+
+
+@pytest.fixture(scope="module")
+def alerting(
+    pipeline: Pipeline, sink: AlertSink, rules: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Alerting]:
+    """Run ElastAlert2 with the module's rules."""
+    running = Alerting(pipeline.url, sink, tmp_path_factory.mktemp("alerting"), rules)
+    running.start()
+    yield running
+    running.stop()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,26 +38,6 @@ SUCCEEDED = {
     semconv.EVENT_NAME: semconv.EVENT_PROMPT_FINISHED,
     semconv.PROMPT_OUTCOME: "success",
 }
-
-
-@pytest.fixture(scope="module")
-def sink() -> Iterator[AlertSink]:
-    """Stand in for the notifier."""
-    running = AlertSink()
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def alerting(
-    pipeline: Pipeline, sink: AlertSink, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Alerting]:
-    """Run ElastAlert2 with the project's rules."""
-    running = Alerting(pipeline.url, sink, tmp_path_factory.mktemp("alerting"))
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

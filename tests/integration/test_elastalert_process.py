@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,15 +23,6 @@ HOME = project_root() / "elastalert_rules"
 
 
 @pytest.fixture(scope="module")
-def sink() -> Iterator[AlertSink]:
-    """Stand in for the notifier."""
-    running = AlertSink()
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
 def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy two rules and the shared part to where they can be changed; one file is broken."""
     home = tmp_path_factory.mktemp("home")
@@ -41,17 +31,6 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(HOME / "rules" / "keyword_out_of_memory.yaml", home / "rules")
     (home / "rules" / "broken.yaml").write_text("name: [", encoding="utf-8")
     return home / "rules"
-
-
-@pytest.fixture(scope="module")
-def alerting(
-    pipeline: Pipeline, sink: AlertSink, rules: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Alerting]:
-    """Run ElastAlert2 with these rules."""
-    running = Alerting(pipeline.url, sink, tmp_path_factory.mktemp("alerting"), rules)
-    running.start()
-    yield running
-    running.stop()
 
 
 def alerts_of(sink: AlertSink, service: str) -> list[str]:

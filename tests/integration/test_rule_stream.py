@@ -201,6 +201,9 @@ def test_a_saved_rule_is_used_and_a_broken_one_refused(
     file.write_text(text + "  : [", "utf-8")
     (said,) = worker.send(tick(3))
     assert list(said["rules"]["refused"]) == [str(file)]
+    file.write_text(text.replace("threshold: 3", "threshold: 1"), "utf-8")
+    (said,) = worker.send(tick(3.5))
+    assert "threshold: 1 is not a whole number above 1" in said["rules"]["refused"][str(file)]
     (answer,) = worker.send(tick(4), document("2", 4, **FAILED))
     assert answer["alert"]["count"] == 2
 
