@@ -32,6 +32,7 @@ from ddcolor_operations.notifier.occasions import Form, Occasion, from_text
 _RATE_WINDOW_S = 60.5
 #: Most deliveries in one digest; the rest follows in the next.
 _DIGEST_LIMIT = 500
+_LATELY_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +203,26 @@ def revive(
 
 
 def channel_states(connection: sqlite3.Connection, now: float) -> dict[str, dict[str, Any]]:
-    """Return for each channel that ever had a delivery: its counts, last error and block."""
+    """Return for each channel that ever had a delivery: its counts, last delivery and block.
+
+    ``died_lately`` are those that were given up in the last day: what is older was seen, or will
+    never be.
+    """
     states: dict[str, dict[str, Any]] = {}
     for row in connection.execute(
-        "SELECT channel, count(*) FILTER (WHERE status = 'pending') AS pending,"
+        "SELECT deliveries.channel, count(*) FILTER (WHERE status = 'pending') AS pending,"
         " count(*) FILTER (WHERE status = 'pending' AND failures > 0) AS failing,"
         " count(*) FILTER (WHERE status = 'dead') AS dead,"
-        " max(delivered_at) AS delivered_at FROM deliveries GROUP BY channel"
+        " count(*) FILTER (WHERE status = 'dead' AND ended_at > ?) AS died_lately,"
+        " max(delivered_at) AS delivered_at FROM deliveries"
+        " LEFT JOIN attempts ON attempts.seq = attempt_seq GROUP BY deliveries.channel",
+        (now - _LATELY_S,),
     ):
         states[row["channel"]] = {
             "pending": row["pending"],
             "failing": row["failing"],
             "dead": row["dead"],
+            "died_lately": row["died_lately"],
             "last_delivered_at": _shown_time(row["delivered_at"]),
             "blocked_until": None,
         }

@@ -28,6 +28,7 @@ _UNUSED = {
     "pending": 0,
     "failing": 0,
     "dead": 0,
+    "died_lately": 0,
     "last_delivered_at": None,
     "blocked_until": None,
 }
@@ -226,7 +227,7 @@ async def _health(request: web.Request) -> web.Response:
         if name not in channels and state["pending"]
     }
     ways = await _paths(request)
-    failing = any(s["failing"] or s["dead"] or s["blocked_until"] for s in channels.values())
+    failing = any(s["failing"] or s["died_lately"] or s["blocked_until"] for s in channels.values())
     silent = any(way["silent"] for way in ways.values())
     return web.json_response(
         {

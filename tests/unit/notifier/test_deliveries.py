@@ -350,6 +350,16 @@ def test_the_state_of_a_channel_is_told(box: Box) -> None:
     assert state["last_delivered_at"] is not None
 
 
+def test_what_died_long_ago_does_not_make_a_channel_ill_for_ever(box: Box) -> None:
+    """After a day it is still counted as dead, and no longer as news."""
+    box.add()
+    box.send(GiveUp("errcode 40058"))
+
+    for at, lately in ((NOW + 86_000, 1), (NOW + 87_000, 0)):
+        state = deliveries.channel_states(box.connection, at)["wecom"]
+        assert (state["dead"], state["died_lately"]) == (1, lately)
+
+
 def test_a_partial_delivery_keeps_its_note(box: Box) -> None:
     """That one of two receivers was refused is not lost."""
     box.add()
