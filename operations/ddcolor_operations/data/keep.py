@@ -15,6 +15,7 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, Elasticsearch
 from structlog.typing import FilteringBoundLogger
 
+from ddcolor_operations.elastic.requests import NotYetError
 from ddcolor_operations.elastic.resources import SetupError
 
 from . import letters, retention
@@ -60,6 +61,8 @@ class Keeper:
                 for action in retention.apply(self._client, self._folder, dry_run=False):
                     self._log.info(f"Retention: {action.action} {action.target} ({action.why})")
                 self._retention_due = self._clock() + self._retention_every_s
+        except NotYetError:
+            return
         except (SetupError, ApiError, TransportError) as error:
             if str(error) != self._problem:
                 self._log.error(f"The data cannot be kept in order: {error}")

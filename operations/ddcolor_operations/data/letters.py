@@ -55,7 +55,8 @@ def collect(client: Elasticsearch) -> int:
     """Write a record for each refused document that has none yet; return how many.
 
     The record has the _id of the failure store's document: running this again, or twice at once,
-    makes no second one. Raises SetupError with Elasticsearch's reason.
+    makes no second one. Raises SetupError with Elasticsearch's reason, NotYetError if the first
+    refused document has just come.
     """
     source: dict[str, Any] = {"index": list(FAILURES)}
     since = _newest(client)

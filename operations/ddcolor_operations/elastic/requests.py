@@ -10,7 +10,12 @@ from elasticsearch import ApiError, Elasticsearch
 
 from ddcolor_operations.elastic.resources import SetupError
 
+_UNAVAILABLE = 503
 _HEADERS = {"accept": "application/json", "content-type": "application/json"}
+
+
+class NotYetError(SetupError):
+    """An index has just been made and its shard is about to start: the same soon succeeds."""
 
 
 def get(client: Elasticsearch, path: str) -> dict[str, Any]:
@@ -28,7 +33,10 @@ def request(
             body=body,
         )  # fmt: skip
     except (ApiError, TransportError) as error:
-        raise SetupError(f"Elasticsearch refuses {method} {path}: {reason(error)}") from error
+        text = f"Elasticsearch refuses {method} {path}: {reason(error)}"
+        if isinstance(error, ApiError) and error.status_code == _UNAVAILABLE:
+            raise NotYetError(text) from error
+        raise SetupError(text) from error
     return dict(answer.body)
 
 
