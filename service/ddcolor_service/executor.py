@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import inspect
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,10 +98,10 @@ class PromptExecutor:
             scenario=run.scenario,
         ) as record:
             run.messenger.start()
-            waiting = self._take_cached(run, record)
+            waiting = deque(self._take_cached(run, record))
             try:
-                for node_id in waiting:
-                    self._run_node(run, node_id, record)
+                while waiting:
+                    self._run_node(run, waiting.popleft(), record)
             except PromptInterruptedError:
                 record.interrupted()
                 status = "error"
@@ -109,6 +110,8 @@ class PromptExecutor:
             else:
                 run.messenger.success()
                 status = "success"
+            for node_id in waiting:
+                record.node_skipped(node_id, run.job.prompt[node_id]["class_type"])
         self.current_node = None
         self._prune_instances(run)
         return Result(run.ui, run.meta, status, status == "success", run.messenger.messages)

@@ -144,6 +144,22 @@ async def test_interrupt_stops_the_running_prompt(with_photo: Harness) -> None:
     assert (await with_photo.run(workflow()))["status"]["status_str"] == "success"
 
 
+async def test_nodes_whose_turn_never_came_are_skipped(with_photo: Harness) -> None:
+    """After a failed node each one behind it is told as skipped, by a record and a span."""
+    await with_photo.arm("execution_error")
+    entry = await with_photo.run(workflow())
+    assert entry["status"]["status_str"] == "error"
+    records = await with_photo.record("comfyui.node.finished", 3)
+    assert {r["comfyui.node.id"]: r["comfyui.node.outcome"] for r in records} == {
+        "1": "executed",
+        "2": "failed",
+        "3": "skipped",
+    }
+    skipped = with_photo.span("node SaveImage")
+    assert skipped.attributes is not None
+    assert skipped.attributes["comfyui.node.outcome"] == "skipped"
+
+
 async def test_order_of_the_queue(with_photo: Harness) -> None:
     """Smaller numbers run first, front before all, equal ones as they came."""
     await with_photo.arm("slow_inference", seconds=60)
