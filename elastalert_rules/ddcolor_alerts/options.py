@@ -1,5 +1,7 @@
 """Prints what the installed ElastAlert2 knows: options with their types, rule types, alerters.
 
+Each rule type comes with the options that it needs.
+
 The rule linter runs without ElastAlert2, from a committed copy of this list; ElastAlert2 itself
 accepts any misspelt option in silence. ``python -m ddcolor_alerts.options > FILE`` renews the copy.
 """
@@ -42,7 +44,11 @@ def known_options() -> dict[str, Any]:
     return {
         "elastalert2": version("elastalert2"),
         "options": dict(sorted(options.items())),
-        "types": sorted(RulesLoader.rules_mapping),
+        "types": {
+            # The loader makes the compound form of what a person writes.
+            name: sorted(option.removeprefix("compound_") for option in item.required_options)
+            for name, item in sorted(RulesLoader.rules_mapping.items())
+        },
         "alerters": sorted(RulesLoader.alerts_mapping),
         "enhancements": sorted(
             name

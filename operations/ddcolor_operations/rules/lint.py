@@ -81,6 +81,10 @@ def _problems(
     for name in _REQUIRED:
         if name not in rule.data:
             yield Problem(rule.file.path, 1, f"{name} is missing{_WHY.get(name, '')}")
+    for name in options.required_options(rule.data.get("type")):
+        if name not in rule.data:
+            text = f"{name} is missing: the type {rule.data['type']} needs it"
+            yield Problem(*rule.where("type"), text)
     if rule.name != rule.file.path.stem:
         text = f"name: {rule.name} must be the file's name, {rule.file.path.stem}"
         yield Problem(*rule.where("name"), text)

@@ -24,8 +24,14 @@ OWN_TYPES: dict[str, dict[str, str]] = {
         "sign_of_life": "object",
         "silent_after": "timedelta",
     },
-    WINDOW: {"above": "number", "measure": "object", "min_count": "integer"},
+    WINDOW: {
+        "above": "number",
+        "measure": "object",
+        "min_count": "integer",
+        "timeframe": "timedelta",
+    },
 }
+_OPTIONAL = ("remember",)
 # Options of these that map fields to the values that they must have.
 MATCHERS = ("failure", "success", "good_bye", "sign_of_life")
 # What our types add to a match, and a rule may show.
@@ -74,6 +80,13 @@ def known_options(rule_type: object) -> dict[str, str]:
         **_ALERTER_OPTIONS,
         **OWN_TYPES.get(str(rule_type), {}),
     }
+
+
+def required_options(rule_type: object) -> list[str]:
+    """Return the options without which a rule of ``rule_type`` is not loaded."""
+    own = OWN_TYPES.get(str(rule_type), {})
+    needed = ["query_key", *own] if own else elastalert()["types"].get(rule_type, [])
+    return [name for name in needed if name not in _OPTIONAL]
 
 
 def type_problem(value: object, wanted: str) -> str | None:

@@ -137,6 +137,12 @@ def test_a_good_rule_has_no_problem(rules: Path) -> None:
             "type: metric_aggregation",
             "3: type: metric_aggregation runs on Elasticsearch only: use ddcolor_alerts.window",
         ),
+        ("type: any", "type: frequency\nnum_events: 3", "3: timeframe is missing: the type freq"),
+        (
+            "type: any",
+            "type: ddcolor_alerts.window.WindowThreshold\nabove: 3",
+            "3: min_count is missing: the type ddcolor_alerts.window.WindowThreshold needs it",
+        ),
         ("type: any", "type: spike", "3: type: spike fails on every timestamp_field with a dot"),
         (
             "type: any",
