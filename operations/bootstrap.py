@@ -30,6 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "locks" / "development.txt"
 COMPLETE = "complete"
+_SAY_EVERY_S = 30.0
 
 if sys.version_info < (3, 11):  # noqa: UP036 -- make runs this with whatever python3 is there
     sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")
@@ -91,15 +92,28 @@ def ensure_dependencies() -> Path:
     if (folder / COMPLETE).exists():
         return folder
     started = time.monotonic()
-    print(f"Installing the locked Python packages into {folder} ...", flush=True)
+    print(f"Python packages: installing into {folder} (minutes on the first run) ...", flush=True)
     create_environment(folder, with_pip=True)
     install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-compile"]
-    # Without bars, for the lines of what is built meanwhile come in between.
-    install += ["--progress-bar", "off", "--require-hashes", "--no-deps", "-r", str(LOCK)]
-    subprocess.run(install, check=True)
+    install += ["--quiet", "--require-hashes", "--no-deps", "-r", str(LOCK)]
+    run_long(install, started)
     (folder / COMPLETE).touch()
-    print(f"Python packages ready after {time.monotonic() - started:.0f} s.", flush=True)
+    print(f"Python packages: done in {time.monotonic() - started:.0f} s", flush=True)
     return folder
+
+
+def run_long(command: list[str], started: float) -> None:
+    """Run a quiet command, saying now and then that it still runs. Raises CalledProcessError."""
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                code = process.wait(_SAY_EVERY_S)
+            except subprocess.TimeoutExpired:
+                print(f"Python packages: {time.monotonic() - started:.0f} s so far ...", flush=True)
+            else:
+                break
+    if code:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def ensure_checkout_environment(dependencies: Path) -> None:
