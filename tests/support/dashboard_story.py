@@ -40,6 +40,12 @@ _CONTAINER: dict[str, int | float] = {
     "container.cpu.utilization": 12.5,
 }
 
+_TROUBLE = {
+    f"otelcol_{what}_{items}": 3
+    for what in ("exporter_send_failed", "receiver_refused")
+    for items in ("log_records", "metric_points", "spans")
+}
+
 
 class FaultError(Exception):
     """A fault of a kind of the catalogue."""
@@ -123,12 +129,15 @@ def _telemetry(pipeline: Pipeline, service: str) -> Iterator[Telemetry]:
 
 
 def _measure(pipeline: Pipeline) -> None:
-    """Send what a GPU's and a container's figures look like; neither is at hand."""
+    """Send what figures of a GPU, a container and a collector in trouble look like."""
     gpu = {semconv.HW_ID: "GPU-5fd4f7ac", semconv.HW_NAME: "NVIDIA H100 80GB HBM3"}
-    pipeline.post("metrics", otlp_gauges({"service.name": "ddcolor-service"}, _GPU, gpu))
-    container = {"container.name": "ddcolor-service-1"}
-    labels = {"service.name": "service"}
-    pipeline.post("metrics", otlp_gauges(container, _CONTAINER, labels))
+    container = {"container.name": "ddcolor-service-1", "service.name": "service"}
+    for resource, values, labels in (
+        ({"service.name": "ddcolor-service"}, _GPU, gpu),
+        (container, _CONTAINER, {}),
+        ({"service.name": "ddcolor-gateway"}, _TROUBLE, {}),
+    ):
+        pipeline.post("metrics", otlp_gauges(resource, values, labels))
 
 
 def _serve(telemetry: Telemetry) -> tuple[str, str]:

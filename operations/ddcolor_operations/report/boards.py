@@ -70,6 +70,11 @@ class Board:
     blocks: Sequence[Block]
     trace_id: str = ""
 
+    @property
+    def top(self) -> int:
+        """The row of the grid at which the first block begins: above it were the links."""
+        return min((block.area.y for block in self.blocks), default=0)
+
     def traces(self, most: int) -> Iterator[str]:
         """Yield the first ``most`` traces that each of the tables leads to."""
         for block in self.blocks:

@@ -25,20 +25,20 @@ _PALETTE = tuple(f"--c{number}" for number in range(1, 11))
 # What has a meaning has its colour everywhere.
 _TONES: Mapping[str, str] = {
     **dict.fromkeys(("success", "executed", "delivered", "accepted", "resolved"), "--good"),
-    **dict.fromkeys(("failed", "error", "critical", "dead"), "--bad"),
-    **dict.fromkeys(("interrupted", "warning", "retry", "held_back", "rejected"), "--l2"),
+    **dict.fromkeys(("failed", "error", "critical", "fatal", "dead"), "--bad"),
+    **dict.fromkeys(("interrupted", "warning", "warn", "retry", "held_back", "rejected"), "--l2"),
     **dict.fromkeys(("cached", "skipped", "debug", "quiet"), "--track"),
     "info": "--accent",
 }
 _LEVEL_TONES = {1: "--l1", 2: "--l2", 3: "--l3"}
 # d3-format of ticks, of the pointer's text, and what follows both.
 _FORMATS: Mapping[Unit, tuple[str, str, str]] = {
-    "": (",~r", ",.3~r", ""),
-    "s": (",~r", ",.3~r", " s"),
-    "ms": (",~r", ",.3~r", " ms"),
+    "": (",.3~r", ",.3~r", ""),
+    "s": (",.3~r", ",.3~r", " s"),
+    "ms": (",.3~r", ",.3~r", " ms"),
     "bytes": ("~s", ".3~s", "B"),
     "percent": (".0%", ".1%", ""),
-    "whole": (",~r", ",.0f", ""),
+    "whole": (",.3~r", ",.0f", ""),
 }
 _TIME_TICKS = [
     {"dtickrange": [None, 1_000], "value": "%H:%M:%S.%L"},
@@ -47,6 +47,10 @@ _TIME_TICKS = [
     {"dtickrange": [86_400_000, None], "value": "%m-%d"},
 ]
 _TRANSPARENT = "#00000000"
+# The colours that sources name for Kibana, as the page has them.
+_COLORS = {"#6092C0": "--accent", "#D36086": "--bad"}
+# Bars stay slim where there are few of them.
+_GAP, _GAP_OF_FEW, _FEW_BARS = 0.25, 0.65, 3
 _LONGEST_TICK = 26
 _FEW = 60
 
@@ -80,6 +84,9 @@ def chart(
         "xaxis": values_axis if horizontal else keys_axis,
         "yaxis": keys_axis if horizontal else values_axis,
     }
+    if not dimension.is_time:
+        few = len({row[ids.rows[0]] for row in rows}) <= _FEW_BARS
+        layout["bargap"] = _GAP_OF_FEW if few else _GAP
     if other is not None:
         layout["yaxis2"] = {**_value_axis(other), "overlaying": "y", "side": "right"}
         layout["yaxis2"]["showgrid"] = False
@@ -137,7 +144,7 @@ def _trace(panel: ChartPanel, along: list[str], across: list[Any], tone: str) ->
 
 def _tone(panel: ChartPanel, name: str, value: Value, number: int) -> str:
     if value.color:
-        return _TRANSPARENT if value.color == _TRANSPARENT else "--accent"
+        return _COLORS.get(value.color, value.color)
     if panel.split is not None and panel.split.field.endswith(".level") and name.isdecimal():
         return _LEVEL_TONES.get(int(name), _PALETTE[0])
     meant = tone_of(name) if panel.split is not None else None
