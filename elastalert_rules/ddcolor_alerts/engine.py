@@ -115,7 +115,8 @@ class RuleRun:
         if self._changed:
             self._store.set_state(self.name, self._type.dump())
             self._changed = False
-        self._store.forget_documents(self.name, (now - self._timeframe).timestamp())
+        if self._timeframe and not self._remembers:
+            self._store.forget_documents(self.name, (now - self._timeframe).timestamp())
 
     def _add(self, documents: list[Document]) -> None:
         # ElastAlert2 changes what it is given; this is a quick copy of what came as JSON.
