@@ -24,7 +24,7 @@ from ddcolor_operations.dashboards.panels import ColumnIds
 from ddcolor_operations.dashboards.request import Row
 from ddcolor_operations.dashboards.run import Runner, Table
 
-from .figures import Figure, Say, bars_of, chart
+from .figures import Figure, Say, Tones, bars_of, chart
 from .units import NOTHING, clock, written
 
 
@@ -94,6 +94,7 @@ class Boards:
     say: Say
     zone: tzinfo | None = None
     _by_id: dict[str, Mapping[str, Any]] = field(init=False)
+    _tones: Tones = field(init=False, default_factory=Tones)
 
     def __post_init__(self) -> None:
         self._by_id = {item["id"]: item for item in self.objects}
@@ -146,7 +147,7 @@ class Boards:
             view = self.sources.views[panel.view]
             heads, rows = self._table(panel, ids, table.rows, view)
             return replace(block, heads=heads, rows=rows)
-        figure = chart(panel, ids, table.rows, self.say, self.zone)
+        figure = chart(panel, ids, table.rows, self.say, self.zone, self._tones)
         return replace(block, figure=figure, bars=bars_of(panel, ids, table.rows))
 
     def _frame(self, panel: Panel, table: Table, optional: str, description: str) -> Block:

@@ -29,6 +29,7 @@ _TONES: Mapping[str, str] = {
     **dict.fromkeys(("interrupted", "warning", "warn", "retry", "held_back", "rejected"), "--l2"),
     **dict.fromkeys(("cached", "skipped", "debug", "quiet"), "--track"),
     "info": "--accent",
+    **{channel: f"--{channel}" for channel in ("wecom", "dingtalk", "sms", "mail")},
 }
 _LEVEL_TONES = {1: "--l1", 2: "--l2", 3: "--l3"}
 # d3-format of ticks, of the pointer's text, and what follows both.
@@ -51,12 +52,35 @@ _TRANSPARENT = "#00000000"
 _COLORS = {"#6092C0": "--accent", "#D36086": "--bad"}
 # Bars stay slim where there are few of them.
 _GAP, _GAP_OF_FEW, _FEW_BARS = 0.25, 0.65, 3
-_LONGEST_TICK = 26
+_LONGEST_TICK = 34
 _FEW = 60
 
 
+class Tones:
+    """The colours of series: the same name of the same field has the same one in every chart."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[str]] = defaultdict(list)
+
+    def of(self, field: str, name: str) -> str:
+        """Return the colour of a series: that of its meaning, or the next of the palette."""
+        if field.endswith(".level") and name.isdecimal() and int(name) in _LEVEL_TONES:
+            return _LEVEL_TONES[int(name)]
+        if (meant := tone_of(name)) is not None:
+            return meant
+        names = self._known[field]
+        if name not in names:
+            names.append(name)
+        return _PALETTE[names.index(name) % len(_PALETTE)]
+
+
 def chart(
-    panel: ChartPanel, ids: ColumnIds, rows: Sequence[Row], say: Say, zone: tzinfo | None
+    panel: ChartPanel,
+    ids: ColumnIds,
+    rows: Sequence[Row],
+    say: Say,
+    zone: tzinfo | None,
+    tones: Tones,
 ) -> Figure:
     """Return the figure of an XY panel with data; ``say`` translates the labels of the source."""
     dimension = panel.rows[0]
@@ -66,7 +90,7 @@ def chart(
     other = next((unit for unit in units if unit != units[0]), None)
     traces = []
     for number, (name, value, points) in enumerate(series):
-        tone = _tone(panel, name, value, number)
+        tone = _tone(panel, name, value, number, tones)
         along = [_position(key, dimension, zone) for key, _ in points]
         across = [number for _, number in points]
         trace = _trace(panel, along, across, tone)
@@ -118,8 +142,11 @@ def _series(
     groups: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
     for row in rows:
         groups[str(row[ids.split])].append((row[key], row[ids.values[0]]))
-    # A source writes bars where a quiet series has none, and Elasticsearch sorts by size.
-    return [(name, panel.values[0], points) for name, points in groups.items()]
+    return [
+        (name, panel.values[0], points)
+        for name, points in groups.items()
+        if any(number is not None for _, number in points)
+    ]
 
 
 def _trace(panel: ChartPanel, along: list[str], across: list[Any], tone: str) -> Figure:
@@ -142,13 +169,12 @@ def _trace(panel: ChartPanel, along: list[str], across: list[Any], tone: str) ->
     return trace | ({"stackgroup": "all"} if panel.chart == "area_stacked" else {})
 
 
-def _tone(panel: ChartPanel, name: str, value: Value, number: int) -> str:
+def _tone(panel: ChartPanel, name: str, value: Value, number: int, tones: Tones) -> str:
     if value.color:
         return _COLORS.get(value.color, value.color)
-    if panel.split is not None and panel.split.field.endswith(".level") and name.isdecimal():
-        return _LEVEL_TONES.get(int(name), _PALETTE[0])
-    meant = tone_of(name) if panel.split is not None else None
-    return meant or _PALETTE[number % len(_PALETTE)]
+    if panel.split is not None:
+        return tones.of(panel.split.field, name)
+    return _PALETTE[number % len(_PALETTE)]
 
 
 def _position(key: Any, dimension: Dimension, zone: tzinfo | None) -> str:

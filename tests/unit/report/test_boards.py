@@ -16,7 +16,7 @@ from ddcolor_operations.dashboards.run import Runner
 from ddcolor_operations.dashboards.saved_objects import FOLDER, build
 from ddcolor_operations.dashboards.source import load
 from ddcolor_operations.report.boards import Block, Board, Boards
-from ddcolor_operations.report.figures import bars_of, chart
+from ddcolor_operations.report.figures import Tones, bars_of, chart
 from tests.support.canned import TRACE_ID, Canned
 from tests.support.figures import checked
 
@@ -56,12 +56,12 @@ def panel(chart_type: str, values: list[Value], **more: Any) -> ChartPanel:
     )
 
 
-def drawn(made: ChartPanel, rows: list[Row]) -> dict[str, Any]:
+def drawn(made: ChartPanel, rows: list[Row], tones: Tones | None = None) -> dict[str, Any]:
     """Return the figure of ``made``; rows have row0, split, value0 and so on."""
     ids = ColumnIds(["row0"], "split", [f"value{n}" for n in range(len(made.values))])
     if made.split is None:
         ids = ColumnIds(ids.rows, None, ids.values)
-    figure = chart(made, ids, rows, str, UTC)
+    figure = chart(made, ids, rows, str, UTC, tones or Tones())
     checked(figure)
     return figure
 
@@ -151,6 +151,30 @@ def test_series_that_mean_something_have_their_colour() -> None:
     )
     figure = drawn(levels, [{"row0": "a", "split": 3, "value0": 1}])
     assert figure["data"][0]["marker"]["color"] == "--l3"
+
+
+def test_a_name_has_the_same_colour_in_every_chart() -> None:
+    """A model's version is recognised from panel to panel, wherever it comes in the order."""
+    made = panel("lines", [Value("count", "N")], split=Dimension("version", "Version"))
+    tones = Tones()
+    colours = [
+        {trace["name"]: trace["line"]["color"] for trace in drawn(made, rows, tones)["data"]}
+        for rows in (
+            [{"row0": "a", "split": split, "value0": 1} for split in ("old", "new")],
+            [{"row0": "a", "split": split, "value0": 1} for split in ("new", "old")],
+        )
+    ]
+    assert colours == [{"old": "--c1", "new": "--c2"}, {"new": "--c2", "old": "--c1"}]
+
+
+def test_a_series_without_any_value_is_left_out() -> None:
+    """A checkpoint that never ran has no line, and no place in the legend."""
+    made = panel("lines", [Value("max", "N")], split=Dimension("version", "Version"))
+    rows: list[Row] = [
+        {"row0": "a", "split": "ran", "value0": 1.5},
+        {"row0": "a", "split": "missing", "value0": None},
+    ]
+    assert [trace["name"] for trace in drawn(made, rows)["data"]] == ["ran"]
 
 
 def test_bars_below_each_other_begin_with_the_largest_sum() -> None:
