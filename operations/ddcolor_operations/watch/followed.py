@@ -59,6 +59,10 @@ class FollowedFile:
         """Let the file go."""
         os.close(self._descriptor)
 
+    def modified(self) -> float:
+        """Return when it was written to last."""
+        return os.fstat(self._descriptor).st_mtime
+
     def has_more(self) -> bool:
         """Say whether there are bytes that were not looked at."""
         return self._size() > self._reached

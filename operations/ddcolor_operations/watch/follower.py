@@ -99,7 +99,7 @@ class Follower:
     def read(self) -> Iterator[Line]:
         """Yield the lines of one piece of each file; older parts of a file come first."""
         waiting: set[Path] = set()
-        for file in sorted(self._open.values(), key=lambda file: file.is_live):
+        for file in sorted(self._open.values(), key=lambda file: (file.is_live, file.modified())):
             if file.base in waiting:
                 continue
             try:

@@ -108,22 +108,26 @@ class Records:
     def __init__(self, form: str = "auto", service_name: str = "comfyui") -> None:
         self._form = form
         self._service_name = service_name
-        self._readers: dict[tuple[int, int], Reader] = {}
+        self._readers: dict[str, Reader] = {}
         self._json = JsonLines()
 
     def documents(self, line: Line) -> Iterator[Document]:
         """Yield the documents that are known with this line."""
-        reader = self._readers.get(line.file.identity)
+        reader = self._readers.get(line.file.generation)
         if reader is None:
-            reader = self._readers[line.file.identity] = self._choose(line)
+            reader = self._readers[line.file.generation] = self._choose(line)
         yield from reader.documents(line)
+
+    def keep(self, generations: set[str]) -> None:
+        """Let the readers of all other contents go."""
+        for generation in self._readers.keys() - generations:
+            reader = self._readers.pop(generation)
+            if isinstance(reader, TextLines):
+                reader.close()
 
     def close(self) -> None:
         """Let all readers go."""
-        for reader in self._readers.values():
-            if isinstance(reader, TextLines):
-                reader.close()
-        self._readers.clear()
+        self.keep(set())
 
     def _choose(self, line: Line) -> Reader:
         is_json = ".jsonl" in line.file.base.name or line.data.lstrip().startswith(b"{")

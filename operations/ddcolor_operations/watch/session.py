@@ -141,6 +141,7 @@ class Session:
             self._look_at = now + _POLL_S
             self._news.watch(self._settings.sources.folders(), self._cannot_read)
             self._follower.look()
+            self._records.keep(self._follower.generations())
             if (names := self._follower.files()) != self._named:
                 self._named = names
                 shown = ", ".join(path.name for path in names) or "no file yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -205,3 +206,17 @@ def test_the_form_is_known_by_name_and_first_line(
     found = documents(tmp_path / name, f"{first}\n", form)
 
     assert bool(found) is is_json
+
+
+def test_readers_of_contents_that_are_gone_are_let_go(log: Path) -> None:
+    """ComfyUI writes a new log at each start: what read the old one must not pile up."""
+    log.write_text(FAILED)
+    reading = Reading(log)
+    before = len(threading.enumerate())
+    reading.documents()
+    assert len(threading.enumerate()) > before
+    reading.records.keep(reading.follower.generations())
+    assert len(threading.enumerate()) > before
+    reading.records.keep(set())
+
+    assert len(threading.enumerate()) == before
