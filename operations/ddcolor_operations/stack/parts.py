@@ -31,6 +31,8 @@ _GATEWAY_VERSION = "0.120.0"
 _ELASTALERT_VERSION = "2.31.0"
 # ElastAlert2 writes its file after each round of all rules, about once a second when all is well.
 _ELASTALERT_SILENT_S = 15.0
+# `data keep` looks for refused documents every 10 s.
+_DATA_SILENT_S = 60.0
 # The watcher does so each second, at the end of the way through its worker and back.
 _WATCHER_SILENT_S = 10.0
 # The watchdog writes down each look, every 10 s if not set otherwise, after its tries to tell.
@@ -49,6 +51,7 @@ def build_parts(config: StackConfig) -> list[Part]:
     return [
         *receivers,
         _elasticsearch(config),
+        _data(config),
         _gateway(config),
         _agent(config),
         _notifier(config),
@@ -87,6 +90,19 @@ def _elasticsearch(config: StackConfig) -> Part:
         start_timeout_s=180,
         stop_timeout_s=30,
     )
+
+
+def _data(config: StackConfig) -> Part:
+    ready_file = config.run_dir / "data.ready"
+    launch = LaunchSpec(
+        (
+            *(sys.executable, "-m", "ddcolor_operations.data", "keep"),
+            *("--url", config.url("elasticsearch"), "--ready-file", str(ready_file)),
+            *("--log-file", str(config.log_dir / "data.jsonl")),
+        )
+    )
+    ready = touched_within(ready_file, _DATA_SILENT_S)
+    return Part("data", __version__, None, launch, ready, ("elasticsearch",))
 
 
 def _gateway(config: StackConfig) -> Part:
