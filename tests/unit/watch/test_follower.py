@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -407,6 +408,35 @@ def test_written_anew_is_another_generation(following: Following, log: Path) -> 
 
     assert following.texts() == ["one"]
     assert not following.follower.generations() & first
+
+
+def test_a_writer_in_a_hurry(tmp_path: Path) -> None:
+    """Of tens of thousands of lines, written and rotated as fast as can be, each comes once."""
+    log = tmp_path / "a.log"
+    log.touch()
+    found = Following(log)
+    count, rotate_every = 40_000, 3_000
+
+    def write() -> None:
+        stream = log.open("a")
+        for number in range(count):
+            stream.write(f"line {number} of a log that is written in a hurry\n")
+            if number % rotate_every == rotate_every - 1:
+                stream.close()
+                log.rename(log.with_name(f"a.log.{number}"))
+                stream = log.open("a")
+        stream.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    told: list[str] = []
+    while writer.is_alive():
+        told += found.texts()
+    told += found.texts()
+    writer.join()
+    found.follower.close()
+
+    assert [int(text.split()[1]) for text in told] == list(range(count))
 
 
 _STEPS = st.lists(
