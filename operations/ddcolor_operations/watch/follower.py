@@ -14,7 +14,7 @@ rotated while away   found again by inode, else by content; files in between are
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -40,24 +40,24 @@ class Follower:
         self._sources = sources
         self._complain = complain
         self._open: dict[tuple[int, int], FollowedFile] = {}
-        # Rotated files that were read to their end and are still there.
-        self._done: dict[tuple[int, int], Mark] = {}
+        # Rotated files that were read to their end and are still there, and what they were.
+        self._done: dict[tuple[int, int], tuple[Mark, Path]] = {}
         # Copies that were made of an open file, as before it is cut.
         self._copies: dict[tuple[int, int], FollowedFile] = {}
         self._refused: set[Path] = set()
 
     def begin(self, *, from_start: bool) -> None:
         """Begin without a memory: with what is added from now on, or with what is there."""
-        for file in self._open_all(self._present()):
+        for file in self._open_all(self._found()):
             if not from_start:
                 file.skip_to_end()
         self.look()
 
     def resume(self, marks: Sequence[Mark]) -> None:
         """Go on where ``marks`` say an earlier process had come to."""
-        present = self._present()
-        present += _strangers(marks, {path for path, _ in present})
-        unclaimed = self._open_all(present)
+        found = [*self._found()]
+        found += _strangers(marks, {path for path, _ in found})
+        unclaimed = self._open_all(found)
         for mark in marks:
             here = [file for file in unclaimed if file.holds(mark)]
             same = [file for file in here if file.identity == mark.identity]
@@ -73,11 +73,12 @@ class Follower:
 
     def look(self) -> None:
         """Find what is new, renamed, cut or gone."""
-        found = self._present()
         present: dict[tuple[int, int], Path] = {}
-        for path, base in reversed(found):
+        names = set()
+        for path, base in self._found():
+            names.add(path)
             self._meet(path, base, present)
-        self._refused.intersection_update(path for path, _ in found)
+        self._refused &= names
         for file in list(self._open.values()):
             if self._try(file, FollowedFile.was_cut):
                 self._read_copy_of(file)
@@ -118,7 +119,8 @@ class Follower:
 
     def marks(self) -> list[Mark]:
         """Return how far the lines that were given out go, of every file that is there."""
-        return [*(file.mark() for file in self._open.values()), *self._done.values()]
+        done = (mark for mark, _ in self._done.values())
+        return [*(file.mark() for file in self._open.values()), *done]
 
     def generations(self) -> set[str]:
         """Return the names of the contents that are being read."""
@@ -135,12 +137,21 @@ class Follower:
         self._open.clear()
         self._copies.clear()
 
-    def _present(self) -> list[tuple[Path, Path]]:
-        """Return each file with the name under which it is written, the oldest parts first."""
-        live = self._sources.live()
-        return [*self._sources.rotated(live), *((path, path) for path in live)]
+    def _found(self) -> Iterator[tuple[Path, Path]]:
+        """Yield each file with the name under which it is, or was, written.
 
-    def _open_all(self, found: Sequence[tuple[Path, Path]]) -> list[FollowedFile]:
+        The folders are searched for older parts after the present files were met: so whatever is
+        rotated meanwhile, every part before one that is met is found in the same look, and is read
+        before it.
+        """
+        live = self._sources.live()
+        for path in live:
+            yield path, path
+        bases = {*live, *(base for _, base in self._done.values())}
+        bases.update(file.base for file in [*self._open.values(), *self._copies.values()])
+        yield from self._sources.rotated(bases, set(live))
+
+    def _open_all(self, found: Iterable[tuple[Path, Path]]) -> list[FollowedFile]:
         files = [self._opened(path, base) for path, base in found]
         return [file for file in files if file is not None]
 
@@ -155,7 +166,7 @@ class Follower:
         present[identity] = path
         if identity in self._open or identity in self._copies:
             return
-        done = self._done.get(identity)
+        done, _ = self._done.get(identity, (None, base))
         if done is not None and done.offset == found.st_size:
             return
         file = self._opened(path, base)
@@ -193,7 +204,7 @@ class Follower:
                 del self._done[file.identity]
 
     def _let_go(self, file: FollowedFile) -> None:
-        self._done[file.identity] = file.mark()
+        self._done[file.identity] = (file.mark(), file.base)
         del self._open[file.identity]
         file.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 _IN_FOLDER = ("*.jsonl", "*.log")
@@ -36,12 +36,14 @@ class Sources:
             found.add(place if place.is_dir() else place.parent)
         return sorted(folder for folder in found if folder.is_dir())
 
-    def rotated(self, live: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-        """Yield (file, the live file whose older part it is by its name), the oldest first."""
-        bases = frozenset(live)
-        known = set(live) | self._left_out
+    def rotated(self, bases: Set[Path], live: Set[Path]) -> Iterator[tuple[Path, Path]]:
+        """Yield (file, its base) for what was rotated from ``bases`` by its name, the oldest first.
+
+        The base is the name under which it was written; ``live`` are no older parts of anything.
+        """
+        known = live | self._left_out
         aside: list[tuple[float, Path, Path]] = []
-        for folder in {path.parent for path in live}:
+        for folder in {path.parent for path in bases}:
             for path, written in _files_of(folder):
                 base = _base_of(path, bases)
                 if base is not None and path not in known and path.suffix not in _PACKED:
@@ -81,10 +83,10 @@ def _files_of(folder: Path) -> Iterator[tuple[Path, float]]:
             continue
 
 
-def _base_of(path: Path, live: frozenset[Path]) -> Path | None:
-    """Return the live file that ``path`` (x.log.1, x.log-20260131) was rotated from."""
+def _base_of(path: Path, bases: Set[Path]) -> Path | None:
+    """Return the base that ``path`` (x.log.1, x.log-20260131) was rotated from."""
     name = path.name
     for at, letter in enumerate(name):
-        if letter in ".-" and at and (base := path.with_name(name[:at])) in live:
+        if letter in ".-" and at and (base := path.with_name(name[:at])) in bases:
             return base
     return None
