@@ -10,6 +10,8 @@ from typing import Any
 from elasticsearch import ApiError, Elasticsearch
 
 LOGS = "logs-ddcolor.otel-*"
+# With the history of alerts, which has a data stream of its own.
+ALL_LOGS = "logs-ddcolor.*"
 TRACES = "traces-ddcolor.otel-*"
 METRICS = "metrics-ddcolor.otel-*"
 
@@ -60,9 +62,9 @@ def trace(client: Elasticsearch, trace_id: str) -> list[Span]:
     return sorted((_span(hit["_source"]) for hit in hits), key=lambda span: span.start)
 
 
-def logs_of_trace(client: Elasticsearch, trace_id: str) -> list[LogRecord]:
+def logs_of_trace(client: Elasticsearch, trace_id: str, index: str = LOGS) -> list[LogRecord]:
     """Return the log records of a trace that Elasticsearch shows now, earliest first."""
-    hits = _search_all(client, LOGS, {"term": {"trace_id": trace_id}})
+    hits = _search_all(client, index, {"term": {"trace_id": trace_id}})
     return sorted(map(_log_record, hits), key=lambda record: record.timestamp)
 
 

@@ -10,10 +10,8 @@ from elasticsearch import Elasticsearch
 
 from comfyui_telemetry import semconv
 
-from .queries import LOGS, TRACES
+from .queries import ALL_LOGS, LOGS, TRACES
 
-# The history of alerts has a data stream of its own beside the log.
-_ALL_LOGS = "logs-ddcolor.*"
 _ID = re.compile(r"[0-9A-Za-z_.:-]{4,128}")
 
 
@@ -38,9 +36,9 @@ def find_trace(client: Elasticsearch, given: str) -> str:
     if (trace_id := _trace_of(client, f"{LOGS},{TRACES}", prompt)) is not None:
         return trace_id
     alert = {"prefix": {semconv.ALERT_ID: given.lower()}}
-    if (trace_id := _trace_of(client, _ALL_LOGS, alert)) is not None:
+    if (trace_id := _trace_of(client, ALL_LOGS, alert)) is not None:
         return trace_id
-    if _has(client, _ALL_LOGS, alert):
+    if _has(client, ALL_LOGS, alert):
         raise TraceNotFoundError(f"Alert {given} is there, but belongs to no trace.")
     raise TraceNotFoundError(
         f"No trace, prompt or alert has the id {given}. It may be older than what is kept, or not"

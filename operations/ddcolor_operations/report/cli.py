@@ -89,7 +89,7 @@ def trace(*, given: str, as_json: bool, **where: Any) -> None:
         except TraceNotFoundError as error:
             raise click.ClickException(str(error)) from error
         rows = waterfall(queries.trace(client, trace_id))
-        records = queries.logs_of_trace(client, trace_id)
+        records = queries.logs_of_trace(client, trace_id, queries.ALL_LOGS)
     if as_json:
         click.echo(json.dumps(_as_json(trace_id, rows, records), ensure_ascii=False))
     else:
