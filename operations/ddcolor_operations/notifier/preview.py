@@ -96,6 +96,8 @@ def _numbered(item: Item, number: int) -> Item:
 def _metadata(file: Path) -> dict[str, Any]:
     try:
         about = yaml.safe_load(file.read_text(encoding="utf-8"))["x-ddcolor"]
+        if "owner" in about and "kind" not in about:
+            raise PreviewError(f"{file.stem} sends heartbeats and no alert: it makes no message")
         return {**about, "kind": str(about["kind"]), "level": int(about["level"])}
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise PreviewError(

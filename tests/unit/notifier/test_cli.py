@@ -231,6 +231,14 @@ def test_preview_of_nothing_lists_what_there_is() -> None:
     assert "out_of_memory" in result.output
 
 
+def test_preview_of_the_heartbeats_rule_says_that_it_makes_no_message() -> None:
+    """It is not called broken."""
+    result = CliRunner().invoke(alerts, ["preview", "chain_heartbeat"])
+
+    assert result.exit_code == 1
+    assert "sends heartbeats and no alert" in result.output
+
+
 def test_ack_takes_a_fault_on_by_reference_or_name(running: Running) -> None:
     """Who took it, after how long; a second time names the first; what is over is an error."""
     running.take(make_alert(1, level=3))
