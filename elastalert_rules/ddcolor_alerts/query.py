@@ -74,10 +74,17 @@ def _list(value: Any) -> list[Any]:
 
 
 def _any_value(field: str, test: Callable[[Any], bool]) -> Test:
-    return lambda document: any(test(value) for value in document.values(field))
+    def found(document: Fields) -> bool:
+        values = document.values(field)
+        # One value, or mostly none at all.
+        return test(values[0]) if len(values) == 1 else any(map(test, values))
+
+    return found
 
 
 def _all(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
     return lambda document: all(test(document) for test in tests)
 
 
@@ -97,13 +104,22 @@ def _terms(body: Any) -> Test:
     if not isinstance(wanted, list):
         raise QueryError(f"terms: {field}: give a list of values")
     tests = [_term_equal(field, one) for one in wanted]
-    return _any_value(field, lambda value: any(test(value) for test in tests))
+    if field in TEXT_FIELDS or not all(isinstance(one, str) for one in wanted):
+        return _any_value(field, lambda value: any(test(value) for test in tests))
+    texts = frozenset(wanted)
+    # Nearly every value is a text: the services, events and kinds that the shared parts name.
+    return _any_value(
+        field,
+        lambda value: value in texts if type(value) is str else any(test(value) for test in tests),
+    )
 
 
 def _term_equal(field: str, wanted: object) -> Callable[[Any], bool]:
     """Compare as a term does: on a text field it has to be one of the words, in lower case."""
     if field in TEXT_FIELDS:
         return lambda value: str(wanted) in tokens(str(value))
+    if isinstance(wanted, str):
+        return lambda value: value == wanted if type(value) is str else equal(value, wanted)
     return lambda value: equal(value, wanted)
 
 
