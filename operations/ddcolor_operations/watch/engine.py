@@ -22,7 +22,8 @@ from ddcolor_operations.stack.launch import LaunchSpec
 # An alert with a stack trace and its values stays far below this.
 _LINE_BYTES = 16 * 1024 * 1024
 _STOP_S = 10.0
-_WRONG_SETTING = 2
+# A wrong setting, and what cannot be executed (as setpriv and shells say it).
+_FINAL = (2, 126, 127)
 
 Answer = dict[str, Any]
 
@@ -84,7 +85,7 @@ class Engine:
             yield orjson.loads(line)
         code = await self._process.wait()
         said = (await self._errors).strip() or f"it ended with status {code} and said nothing"
-        raise EngineError(said, final=code == _WRONG_SETTING)
+        raise EngineError(said, final=code in _FINAL)
 
     async def documents(self, documents: Sequence[Document], begin: Any, end: Any) -> None:
         """Send what was read between two positions; ``done`` will tell ``end``.

@@ -66,6 +66,7 @@ def watchdog(
             log_stdout=not once,
             traces=False,
             metrics=False,
+            role="part",
         )
         log = AlertLog(telemetry.logger("ddcolor_operations.watchdog"))
         try:

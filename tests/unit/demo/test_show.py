@@ -76,3 +76,11 @@ def test_a_narrow_terminal_breaks_no_number_from_its_channel(tmp_path: Path) -> 
     assert text.count("WeCom 2.4 s  DingTalk 2.7 s") == 6
     assert "node DDColor_Colorize " in text
     assert "out_of_memory" in text
+
+
+def test_a_narrow_terminal_cuts_no_title(tmp_path: Path) -> None:
+    """Chinese has no spaces to break at: a title goes on in the next line all the same."""
+    stream = io.StringIO()
+    Display(Console(file=stream, width=60), "zh").faults(runs.run(tmp_path))
+
+    assert "…" not in stream.getvalue()
