@@ -10,6 +10,11 @@ Role = Mapping[str, Any]
 _LOGS = "logs-ddcolor.*"
 _DATA = (_LOGS, "traces-ddcolor.*", "metrics-ddcolor.*")
 _DEAD_LETTERS = "logs-ddcolor.dead_letter-*"
+# One for each index template: what is written elsewhere would have none.
+_STREAMS = (
+    *("logs-ddcolor.otel-*", "logs-ddcolor.alerts-*", _DEAD_LETTERS),
+    *("traces-ddcolor.otel-*", "metrics-ddcolor.otel-*"),
+)
 _WRITEBACK = "elastalert-ddcolor*"
 
 
@@ -30,7 +35,7 @@ def _on(names: tuple[str, ...], *privileges: str) -> Role:
 API_KEYS: Mapping[str, Role] = {
     # Adds documents; reads none, changes none. auto_configure makes the data stream of the first
     # document and takes fields that are new.
-    "gateway": _role(_on(_DATA, "auto_configure", "create_doc")),
+    "gateway": _role(_on(_STREAMS, "auto_configure", "create_doc")),
     # Reads log records and keeps its own memory. monitor: it asks which version it talks to.
     "elastalert": _role(
         _on((_LOGS,), "read", "view_index_metadata"),

@@ -84,7 +84,11 @@ def commands(guide: Path) -> Iterator[Line]:
                 words = _words(part.partition("<<")[0])
                 while words and _ASSIGNMENT.match(words[0]):
                     words = words[1:]
-                if words and (language or words[0].removeprefix(".venv/bin/") in OWN):
+                if (
+                    words
+                    and words[0][0] != "#"
+                    and (language or words[0].removeprefix(".venv/bin/") in OWN)
+                ):
                     yield Line(guide.name, begun, words, comment)
 
 
