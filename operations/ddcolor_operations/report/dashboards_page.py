@@ -112,10 +112,10 @@ def _wide(prompt: Dashboard, time: TimeRange) -> TimeRange:
 
 
 def _tabs(sources: Sources, filled: dict[str, list[Board]]) -> list[tuple[str, str]]:
-    return [
-        (dashboard.name, filled[dashboard.name][0].title.removeprefix("DDColor ").strip())
-        for dashboard in sources.dashboards
-    ]
+    titles = ((each.name, filled[each.name][0].title) for each in sources.dashboards)
+    # Not str.capitalize, which makes the rest of it small.
+    shorts = ((name, title.removeprefix("DDColor ")) for name, title in titles)
+    return [(name, short[:1].upper() + short[1:]) for name, short in shorts]
 
 
 def _label(client: Elasticsearch, trace_id: str, zone: tzinfo | None) -> str:

@@ -91,7 +91,7 @@ def facts_of(rows: Sequence[Row]) -> RenderableType:
     table.add_column(overflow="fold")
     for row in rows:
         found = [
-            f"{name.split('.', 1)[1]}={shown(name, row.span.attributes[name])}"
+            f"{_short(name)}={shown(name, row.span.attributes[name])}"
             for name in _OF_INTEREST
             if name in row.span.attributes
         ]
@@ -124,6 +124,11 @@ def shown(name: str, value: object) -> str:
     if unit == "By" and isinstance(value, int | float):
         return size(value)
     return str(value)
+
+
+def _short(name: str) -> str:
+    """Return the name without our own prefix; OpenTelemetry's names stay whole."""
+    return name.removeprefix("ddcolor.").removeprefix("comfyui.")
 
 
 def _clock(moment: datetime, zone: tzinfo | None) -> str:
