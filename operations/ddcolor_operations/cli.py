@@ -60,7 +60,16 @@ class LazyGroup(click.Group):
                 " package into a newer Python; here only `ddcolor-obs comfyui` runs."
             )
         module, attribute, _ = _COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package == __package__:
+                raise
+            raise click.ClickException(
+                f"`ddcolor-obs {cmd_name}` needs {package}, which is not installed here:"
+                ' pip install "ddcolor-observability[operations,service]"'
+            ) from error
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
