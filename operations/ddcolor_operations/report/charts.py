@@ -12,10 +12,11 @@ from typing import Any
 
 from .facts import Delivery, Fault
 from .figures import Figure, plain, tone_of
-from .spans import Row
+from .spans import Row, total_s
 from .units import seconds
 
 _LANE = 0.14
+_ROOM_FOR_WORDS = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def trace_chart(rows: Sequence[Row]) -> Figure:
     names = ["\u00a0\u00a0" * row.depth + plain(row.span.name) for row in rows]
     figure = _figure([bars], _lanes(names), _seconds_axis())
     figure["layout"]["bargap"] = 0.45
+    # Room for the words behind a short bar at the end.
+    figure["layout"]["xaxis"]["range"] = [0, max(total_s(rows), 0.001) * _ROOM_FOR_WORDS]
     return figure
 
 
