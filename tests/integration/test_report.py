@@ -11,9 +11,8 @@ from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ddcolor_operations.cli import cli
-from ddcolor_operations.elastic import queries
 from tests.support.dashboard_story import Told, tell
-from tests.support.elastic import Pipeline, eventually
+from tests.support.elastic import SPAN_STREAM, Pipeline, eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -26,10 +25,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 def told(pipeline: Pipeline) -> Told:
     """Return the ids of a told day, once the trace of its failed photo is complete."""
     told = tell(pipeline)
-    eventually(
-        lambda: {span.name for span in queries.trace(pipeline.client, told.trace_id)},
-        lambda names: {"prompt", "node DDColor_Colorize"} <= names,
-    )
+    # Request, prompt and two nodes; while their stream is being made, it cannot be asked.
+    pipeline.wait_for(SPAN_STREAM, {"term": {"trace_id": told.trace_id}}, count=4)
     # The alert's records come through another file than the service's.
     eventually(
         lambda: invoke(pipeline, "trace", told.trace_id),
