@@ -11,6 +11,10 @@ from click.testing import CliRunner, Result
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ddcolor_operations.cli import cli
+from ddcolor_operations.dashboards.run import run
+from ddcolor_operations.dashboards.saved_objects import FOLDER, build
+from ddcolor_operations.dashboards.source import load
+from ddcolor_operations.dashboards.times import last
 from tests.support.dashboard_story import Told, tell
 from tests.support.elastic import SPAN_STREAM, Pipeline, eventually
 
@@ -38,6 +42,13 @@ def told(pipeline: Pipeline) -> Told:
 @pytest.fixture(scope="module")
 def written(pipeline: Pipeline, told: Told, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of the told day."""
+    # The machine's and the collectors' own figures come every 10 to 15 s.
+    objects = build(load(FOLDER))
+    eventually(
+        lambda: [t.where for t in run(pipeline.client, objects, last("30m")) if t.problems],
+        lambda empty: not empty,
+        60,
+    )
     file = tmp_path_factory.mktemp("report") / "report.html"
     result = invoke(pipeline, "report", "--last", "30m", "-o", str(file))
     assert result.exit_code == 0, result.output
