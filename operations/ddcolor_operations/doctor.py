@@ -145,6 +145,14 @@ _NEEDS: tuple[_Need, ...] = (
         "tests",
     ),
     (
+        "HAProxy",
+        "tests of the container stack's front",
+        # Debian keeps it where only root's PATH leads.
+        lambda: shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin"),
+        "apt-get install haproxy",
+        "tests",
+    ),
+    (
         "Node.js and npm",
         "tests with JavaScript clients only",
         _on_path("npm"),
