@@ -23,8 +23,6 @@ from ddcolor_operations.toolchain import elastalert
 pytestmark = pytest.mark.timeout(120)
 
 HOME = project_root() / "elastalert_rules"
-# The worker's clock never goes back, and it begins with that of the machine.
-START = datetime.now(UTC)
 FAILED: dict[str, Any] = {
     semconv.EVENT_NAME: semconv.EVENT_PROMPT_FINISHED,
     semconv.PROMPT_OUTCOME: "failed",
@@ -80,6 +78,20 @@ def close(process: subprocess.Popen[bytes]) -> None:
     process.stdin.close()
 
 
+class Clock:
+    """When a test's first record is read.
+
+    Set for each test: the worker's clock never goes back, and it begins with that of the machine.
+    """
+
+    start = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def _from_now_on() -> None:
+    Clock.start = datetime.now(UTC)
+
+
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
     """Return a copy of the project's rules that may be changed."""
@@ -105,7 +117,7 @@ def start(tmp_path: Path, rules: Path) -> Iterator[Callable[[], Worker]]:
 
 def document(uid: str, after_s: float = 0, message: str = "Prompt failed", **line: Any) -> Any:
     """Return the message of one record that is read ``after_s`` seconds after the start."""
-    at = START + timedelta(seconds=after_s)
+    at = Clock.start + timedelta(seconds=after_s)
     record = {
         "@timestamp": at.isoformat(),
         "message": message,
@@ -119,7 +131,7 @@ def document(uid: str, after_s: float = 0, message: str = "Prompt failed", **lin
 
 def tick(after_s: float) -> dict[str, str]:
     """Return the message that so much time has passed since the start."""
-    return {"tick": (START + timedelta(seconds=after_s)).isoformat()}
+    return {"tick": (Clock.start + timedelta(seconds=after_s)).isoformat()}
 
 
 def ids(answers: list[dict[str, Any]]) -> list[str]:
@@ -219,7 +231,7 @@ def test_what_is_of_no_use_is_said_and_left_out(start: Callable[[], Worker]) -> 
     fault = document("x", message="Out of memory: here")
     wrong = [
         "text",
-        {"document": {"body": {}}, "at": START.isoformat()},
+        {"document": {"body": {}}, "at": Clock.start.isoformat()},
         {"document": {"_id": "y"}, "at": "2026-01-05T08:00:00"},
         {"nothing": 1},
         {"tick": "soon"},
