@@ -7,7 +7,7 @@ ARGS ?=
 .PHONY: help environment setup demo up down status test unit lint format locks comfyui-lock
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 environment:
 	@$(PYTHON) operations/bootstrap.py $(STACK)
