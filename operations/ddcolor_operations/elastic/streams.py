@@ -96,7 +96,8 @@ def _indices(
         f"/{expression}?filter_path=*.settings.index.creation_date,"
         "*.settings.index.lifecycle.name,*.mappings._meta",
     )
-    for name in (entry["index_name"] for entry in entries):
+    # One that was deleted since the cluster's state was read is in none of the answers.
+    for name in (entry["index_name"] for entry in entries if entry["index_name"] in facts):
         primaries = stats.get("indices", {}).get(name, {}).get("primaries", {})
         settings = facts[name]["settings"]["index"]
         yield Index(

@@ -149,6 +149,15 @@ def test_empty_index_is_not_told_as_rolled_over(memory: Memory) -> None:
     assert apply(memory, dry_run=True) == []
 
 
+def test_index_that_was_deleted_meanwhile_is_passed_over(memory: Memory) -> None:
+    """Somebody else may delete one between the look at the stream and that at its indices."""
+    stream = "logs-ddcolor.otel-default"
+    add_stream(memory, stream, [99, 60, 50, 0])
+    del memory.answers[f"/{stream}"][f".ds-{stream}-000001"]
+    (action,) = apply(memory)
+    assert action.target == f".ds-{stream}-000002"
+
+
 def test_server_with_lifecycle_management_deletes_by_itself(memory: Memory) -> None:
     """Only the writeback indices are left to do."""
     memory.missing.clear()
