@@ -66,12 +66,11 @@ def reading(
 ) -> Iterator[Elasticsearch]:
     """Yield a client; that there is no stack, or no answer, ends the command with a message."""
     where = url or _url_of_stack(state)
-    client = connect(
-        where,
-        api_key=read_key(api_key_file),
-        ca_certs=ca_certs,
-        request_timeout_s=_TIMEOUT_S,
-    )
+    key = read_key(api_key_file)
+    try:
+        client = connect(where, api_key=key, ca_certs=ca_certs, request_timeout_s=_TIMEOUT_S)
+    except ValueError as error:
+        raise click.UsageError(f"--url {where}: {error}") from error
     with client:
         try:
             yield client

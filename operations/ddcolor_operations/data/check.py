@@ -24,6 +24,7 @@ from .retention import outlived
 
 _SETUP = "Run: ddcolor-obs data setup"
 _KEEP = "See that `ddcolor-obs data keep` runs; once by hand: ddcolor-obs data retention"
+_COLLECT = "See that `ddcolor-obs data keep` runs; after a start it looks at all of them"
 # Whatever deletes old indices, it may take its time.
 _PATIENCE = timedelta(days=2)
 # `data keep` looks every ten seconds.
@@ -89,7 +90,7 @@ def _check_letters(client: Elasticsearch, now: datetime) -> Finding:
     problem = None
     if recorded < refused:
         problem = f"of {refused} refused documents of the last day {recorded} have a record"
-    return Finding(f"records of refused documents in {DEAD_LETTERS}", problem, _KEEP)
+    return Finding(f"records of refused documents in {DEAD_LETTERS}", problem, _COLLECT)
 
 
 def _count(client: Elasticsearch, target: str, query: dict[str, object]) -> int:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from elastic_transport import TransportError
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import Elasticsearch
 
 from comfyui_telemetry import configure
 from ddcolor_operations.commands.elasticsearch import elasticsearch_options, reading
@@ -148,11 +147,11 @@ def keep(
 
 @contextmanager
 def _client(**where: Any) -> Iterator[Elasticsearch]:
-    """Yield a client; what Elasticsearch refuses ends the command with its reason."""
+    """Yield a client; what set-up, check or retention is refused ends the command with a reason."""
     try:
         with reading(**where) as client:
             yield client
-    except (SetupError, ApiError, TransportError) as error:
+    except SetupError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -114,6 +114,7 @@ def test_check_finds_refused_documents_without_a_record(memory: Memory) -> None:
     result = run(memory, "check")
     assert result.exit_code == 1
     assert "of 3 refused documents of the last day 2 have a record" in result.output
+    assert "See that `ddcolor-obs data keep` runs" in result.output
     set_letters(memory, refused=3, recorded=3)
     assert run(memory, "check").exit_code == 0
 
@@ -140,6 +141,13 @@ def test_retention_without_anything_old_says_so(memory: Memory) -> None:
     """Nothing to do is said for people and an empty list for scripts."""
     assert run(memory, "retention").output == "Nothing is too old.\n"
     assert json.loads(run(memory, "retention", "--dry-run", "--json").output) == []
+
+
+def test_address_that_is_none_is_wrong_usage() -> None:
+    """It is named, with the form that it should have."""
+    result = CliRunner().invoke(cli, ["data", "check", "--url", "localhost"])
+    assert result.exit_code == 2
+    assert "--url localhost: URL must include a 'scheme', 'host', and 'port'" in result.stderr
 
 
 def test_refusal_is_a_plain_message(memory: Memory) -> None:
