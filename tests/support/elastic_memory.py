@@ -15,7 +15,8 @@ class Memory(ThreadingHTTPServer):
     """Answers the requests of the set-up and the retention in Elasticsearch's shapes.
 
     ``missing`` are resources that this build has no handler for, as a trimmed one. ``streams`` is
-    the cluster state of data streams, ``answers`` what a path (without its query) answers instead.
+    the cluster state of data streams, ``answers`` what a path (without its query) answers instead;
+    ``unavailable`` has each POST answered as by an index whose shard has not started.
     """
 
     daemon_threads = True
@@ -26,6 +27,7 @@ class Memory(ThreadingHTTPServer):
         self.requests: list[tuple[str, str, Any]] = []
         self.forgets = False
         self.refusal: dict[str, Any] | None = None
+        self.unavailable = False
         self.health: tuple[int, dict[str, Any]] = (200, {"status": "yellow", "timed_out": False})
         self.missing = {"/_ilm/status"}
         self.streams: dict[str, Any] = {}
@@ -82,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Simulate an index template, or answer as told."""
         path, _ = self._request()
+        if self.server.unavailable:
+            return self._answer(503, {"error": "no shard", "status": 503})
         if self.server.refusal:
             return self._answer(400, {"error": self.server.refusal, "status": 400})
         if path in self.server.answers:

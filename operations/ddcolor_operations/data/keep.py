@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from elastic_transport import TransportError
-from elasticsearch import ApiError, Elasticsearch
+from elasticsearch import Elasticsearch
 from structlog.typing import FilteringBoundLogger
 
 from ddcolor_operations.elastic.requests import NotYetError
@@ -43,6 +42,9 @@ class Keeper:
         self._ready_file = ready_file
         self._clock = clock
         self._retention_due = clock()
+        # After a start, and after a collection that was cut off, something older may be left.
+        self._collect_all = True
+        self._failed = False
         self._problem: str | None = None
 
     def run(self, stopped: threading.Event) -> None:
@@ -54,22 +56,28 @@ class Keeper:
     def round(self) -> None:
         """Do once what is due, and say what came of it."""
         try:
-            refused = letters.collect(self._client)
-            if refused:
-                self._log.warning(f"Elasticsearch refused {refused} documents, now on record")
+            self._collect()
             if self._clock() >= self._retention_due:
                 for action in retention.apply(self._client, self._folder, dry_run=False):
                     self._log.info(f"Retention: {action.action} {action.target} ({action.why})")
                 self._retention_due = self._clock() + self._retention_every_s
-        except NotYetError:
-            return
-        except (SetupError, ApiError, TransportError) as error:
-            if str(error) != self._problem:
+        except SetupError as error:
+            # A shard that is about to start is no fault, unless it does not.
+            if str(error) != self._problem and (self._failed or not isinstance(error, NotYetError)):
                 self._log.error(f"The data cannot be kept in order: {error}")
-            self._problem = str(error)
+                self._problem = str(error)
+            self._failed = True
             return
+        self._failed = False
         if self._problem is not None:
             self._log.info("The data is kept in order again")
             self._problem = None
         if self._ready_file is not None:
             self._ready_file.touch()
+
+    def _collect(self) -> None:
+        everything, self._collect_all = self._collect_all, True
+        refused = letters.collect(self._client, everything=everything)
+        self._collect_all = False
+        if refused:
+            self._log.warning(f"Elasticsearch refused {refused} documents, now on record")

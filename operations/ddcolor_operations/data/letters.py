@@ -20,6 +20,8 @@ FAILURES = tuple(f"{kind}-ddcolor.*::failures" for kind in ("logs", "traces", "m
 
 # A document that was refused before the newest known one may become visible after it.
 _OVERLAP = timedelta(minutes=5)
+# After a night without anybody who collects there may be very many.
+_TIMEOUT_S = 600.0
 _REASON_CHARS = 2000
 _SCRIPT = """
 def refused = ctx._source.document;
@@ -51,19 +53,22 @@ ctx._source = letter;
 """
 
 
-def collect(client: Elasticsearch) -> int:
+def collect(client: Elasticsearch, *, everything: bool = False) -> int:
     """Write a record for each refused document that has none yet; return how many.
+
+    Only what was refused since shortly before the newest document on record is looked at, or
+    ``everything``: a call that was cut off may have left out older ones.
 
     The record has the _id of the failure store's document: running this again, or twice at once,
     makes no second one. Raises SetupError with Elasticsearch's reason, NotYetError if the first
     refused document has just come.
     """
     source: dict[str, Any] = {"index": list(FAILURES)}
-    since = _newest(client)
+    since = None if everything else _newest(client)
     if since is not None:
         source["query"] = {"range": {"@timestamp": {"gte": (since - _OVERLAP).isoformat()}}}
     answer = request(
-        client,
+        client.options(request_timeout=_TIMEOUT_S),
         "POST",
         "/_reindex?refresh=true&require_alias=false",
         {

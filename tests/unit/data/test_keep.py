@@ -94,6 +94,30 @@ def test_fault_is_said_once_and_its_end_too(bench: Bench) -> None:
     assert bench.ready.exists()
 
 
+def test_shard_that_is_about_to_start_is_said_only_if_it_does_not(bench: Bench) -> None:
+    """An answer of 503 is usual once; one that stays is a fault like any other."""
+    bench.memory.unavailable = True
+    bench.keeper.round()
+    assert bench.said() == []
+    bench.keeper.round()
+    bench.keeper.round()
+    assert [level for level, _ in bench.said()] == ["error"]
+
+
+def test_everything_is_looked_at_after_a_start_and_after_a_fault(bench: Bench) -> None:
+    """Only a collection that was not cut off lets the next one begin at the newest record."""
+    newest = {"aggregations": {"newest": {"value": 1_795_534_193_626}}}
+    bench.memory.answers["/logs-ddcolor.dead_letter-default/_search"] = newest
+    bench.keeper.round()
+    bench.keeper.round()
+    bench.memory.refusal = {"reason": "disk full"}
+    bench.keeper.round()
+    bench.memory.refusal = None
+    bench.keeper.round()
+    bodies = [body for _, path, body in bench.memory.requests if path.startswith("/_reindex")]
+    assert ["query" in body["source"] for body in bodies] == [False, True, False]
+
+
 def test_loop_ends_when_it_is_told_to(bench: Bench) -> None:
     """A stop is heard between rounds, without waiting for the next one."""
     stopped = threading.Event()
