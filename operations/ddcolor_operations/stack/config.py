@@ -125,20 +125,19 @@ class StackConfig:
         return self.state / "data" / part
 
     @property
-    def admin_token_file(self) -> Path:
-        """The file with the service's admin token, made at the first start."""
-        return self.state / "secrets" / "admin_token"
-
-    @property
     def admin_token(self) -> str:
-        """The service's admin token; made (mode 0600) when there is none yet."""
-        file = self.admin_token_file
+        """The service's admin token."""
+        return self.ensure_admin_token().read_text().strip()
+
+    def ensure_admin_token(self) -> Path:
+        """Return the file with the service's admin token; made (mode 0600) at the first call."""
+        file = self.state / "secrets" / "admin_token"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as stream:
                 stream.write(secrets.token_urlsafe(32))
-        return file.read_text().strip()
+        return file
 
 
 def default_state() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from comfyui_telemetry import __version__
 from ddcolor_operations.elastic import setup
@@ -93,13 +94,10 @@ def _elasticsearch(config: StackConfig) -> Part:
 
 
 def _data(config: StackConfig) -> Part:
-    ready_file = config.run_dir / "data.ready"
-    launch = LaunchSpec(
-        (
-            *(sys.executable, "-m", "ddcolor_operations.data", "keep"),
-            *("--url", config.url("elasticsearch"), "--ready-file", str(ready_file)),
-            *("--log-file", str(config.log_dir / "data.jsonl")),
-        )
+    ready_file = _ready_file(config, "data")
+    launch = _command(
+        *("data", "keep", "--url", config.url("elasticsearch")),
+        *("--ready-file", str(ready_file), "--log-file", str(config.log_dir / "data.jsonl")),
     )
     ready = touched_within(ready_file, _DATA_SILENT_S)
     return Part("data", __version__, None, launch, ready, ("elasticsearch",))
@@ -193,7 +191,7 @@ def _notifier_environment(config: StackConfig) -> dict[str, str]:
 def _elastalert(config: StackConfig) -> Part:
     python = elastalert.ensure(_silent).python
     rules = project_root() / "elastalert_rules"
-    ready_file = config.run_dir / "elastalert.ready"
+    ready_file = _ready_file(config, "elastalert")
     launch = LaunchSpec(
         (
             *(str(python), "-m", "ddcolor_alerts.launcher"),
@@ -218,8 +216,7 @@ def _elastalert(config: StackConfig) -> Part:
 
 
 def _watcher(config: StackConfig) -> Part:
-    ready_file = config.run_dir / "watcher.ready"
-    ready_file.unlink(missing_ok=True)
+    ready_file = _ready_file(config, "watcher")
     launch = _command(
         *("watch", str(config.log_dir / "*.jsonl"), "--notifier", config.url("notifier")),
         *("--memory", str(config.data_dir("watcher") / "watch.sqlite")),
@@ -232,7 +229,6 @@ def _watcher(config: StackConfig) -> Part:
 
 
 def _service(config: StackConfig) -> Part:
-    assert config.admin_token  # noqa: S101 -- makes the token's file when there is none yet
     models = [str(folder) for folder in config.models]
     launch = LaunchSpec(
         (
@@ -241,7 +237,7 @@ def _service(config: StackConfig) -> Part:
             *("--state", str(config.data_dir("service"))),
             *(("--models", *models) if models else ()),
             *("--log-file", str(config.log_dir / "service.jsonl"), "--no-log-stdout"),
-            *("--admin-token-file", str(config.admin_token_file)),
+            *("--admin-token-file", str(config.ensure_admin_token())),
             *(("--fault-injection",) if config.demo else ()),
         ),
         _export(config),
@@ -281,6 +277,13 @@ def _receivers(config: StackConfig) -> Part:
     )
     ready = http_ok(f"{config.url('receivers')}/healthz")
     return Part("receivers", __version__, config.port("receivers"), launch, ready)
+
+
+def _ready_file(config: StackConfig, part: str) -> Path:
+    """Return the file that ``part`` touches, without what an earlier stack has left there."""
+    file = config.run_dir / f"{part}.ready"
+    file.unlink(missing_ok=True)
+    return file
 
 
 def _command(*arguments: str, environment: Mapping[str, str] | None = None) -> LaunchSpec:

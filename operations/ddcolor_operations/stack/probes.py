@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
-
-from .config import HOST
 
 Probe = Callable[[], bool]
 _TIMEOUT_S = 2.0
@@ -33,19 +30,6 @@ def elasticsearch_ready(url: str) -> Probe:
     The first HTTP 200 of a node comes earlier than that and would let writes fail.
     """
     return http_ok(f"{url}/_cluster/health?wait_for_status=yellow&timeout=1s")
-
-
-def tcp_open(port: int) -> Probe:
-    """Return a probe that is satisfied once something listens on ``port``."""
-
-    def probe() -> bool:
-        try:
-            with socket.create_connection((HOST, port), timeout=_TIMEOUT_S):
-                return True
-        except OSError:
-            return False
-
-    return probe
 
 
 def touched_within(file: Path, seconds: float) -> Probe:

@@ -78,4 +78,4 @@ def test_admin_token_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
     token = config.admin_token
     assert len(token) >= 32
     assert config.admin_token == token
-    assert stat.S_IMODE(config.admin_token_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(config.ensure_admin_token().stat().st_mode) == 0o600

@@ -77,3 +77,17 @@ def test_a_way_that_this_stack_lacks_is_not_missed(
     notifier.after_ready()
 
     assert asked == forgotten
+
+
+@pytest.mark.parametrize("name", ["data", "watcher"])
+def test_what_an_earlier_stack_touched_is_no_sign_of_health(tmp_path: Path, name: str) -> None:
+    """A part is ready when it has said so itself, however soon after a stop it starts."""
+    config = StackConfig.create(state=tmp_path, environ={})
+    build = {"data": parts._data, "watcher": parts._watcher}[name]
+    config.run_dir.mkdir()
+    file = config.run_dir / f"{name}.ready"
+    file.touch()
+    part = build(config)
+    assert not part.ready()
+    file.touch()
+    assert part.ready()
