@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -145,7 +146,7 @@ def _uses(configs: tuple[Path, ...]) -> dict[str, list[str]]:
         configs = (notifier,) if notifier is not None else ()
     found: dict[str, list[str]] = {}
     for file in configs:
-        for name, places in _told(lambda file=file: uses(file)).items():  # type: ignore[misc]
+        for name, places in _told(partial(uses, file)).items():
             found.setdefault(name, []).extend(places)
     return found
 

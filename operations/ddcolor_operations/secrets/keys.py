@@ -179,11 +179,12 @@ _RESTORE = "restore it from your backup"
 
 
 def _parsed(text: str, where: str) -> tuple[bytes, ...]:
-    keys = tuple(line.strip().encode() for line in text.splitlines() if line.strip())
-    for key in keys:
-        try:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        keys = tuple(line.encode("ascii") for line in lines)
+        for key in keys:
             Fernet(key)
-        except ValueError:
-            # Its own text may hold the key.
-            raise StoreError(f"{where} holds something that is no key: {_RESTORE}") from None
+    except ValueError:
+        # Its own text may hold the key.
+        raise StoreError(f"{where} holds something that is no key: {_RESTORE}") from None
     return keys

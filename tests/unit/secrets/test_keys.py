@@ -124,11 +124,13 @@ def test_a_mounted_key_file_keeps_the_mode_that_the_engine_gave_it(
     assert FileKeys(file).read() == (key,)
 
 
-@pytest.mark.parametrize("text", ["canary", "Y2FuYXJ5", "canary\n" * 3, "ключ", "=" * 44])
+@pytest.mark.parametrize(
+    "text", ["canary", "Y2FuYXJ5", "canary\n" * 3, "ключ", "=" * 44, "canary\udc80"]
+)
 def test_what_is_no_key_is_not_repeated(tmp_path: Path, text: str) -> None:
     """The error names the place and never its content."""
     file = tmp_path / "key"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
     file.chmod(0o600)
 
     for keys in (FileKeys(file), EnvironmentKeys(text)):

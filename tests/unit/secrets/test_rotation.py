@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_a_kill_at_any_step_of_the_first_set_leaves_a_store_that_can_be_used(
 ) -> None:
     """Between the new key and the first secret there is no state that refuses the next set."""
     step = 0
-    while killed_at(step, lambda folder=tmp_path / str(step): store_in(folder).set("a", CANARY)):  # type: ignore[misc]
+    while killed_at(step, partial(store_in(tmp_path / str(step)).set, "a", CANARY)):
         again = store_in(tmp_path / str(step))
         again.set("a", CANARY)
         assert contents(again) == {"a": CANARY}
