@@ -65,11 +65,7 @@ def up(*, detach: bool, **settings: Any) -> None:
 def down(*, state: Path | None) -> None:
     """Stop the native stack; says so when none runs."""
     folder = (state or default_state()).resolve()
-    try:
-        stopped = stop(folder)
-    except StackError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo("Stopped." if stopped else f"No stack runs in {folder}.")
+    click.echo("Stopped." if _stop(folder) else f"No stack runs in {folder}.")
 
 
 @click.command()
@@ -118,8 +114,15 @@ def _run_until_interrupted(config: StackConfig) -> None:
                 f"The stack ended by itself; see {config.log_dir / 'stack.out'}."
             )
     click.echo("Stopping ...")
-    stop(config.state)
+    _stop(config.state)
     click.echo("Stopped.")
+
+
+def _stop(state: Path) -> bool:
+    try:
+        return stop(state)
+    except StackError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _status_table(status: StackStatus) -> Table:
