@@ -231,13 +231,7 @@ def test_keep_records_refusals_and_ends_when_told(pipeline: Pipeline, tmp_path: 
     ready, log, uid = tmp_path / "ready", tmp_path / "data.jsonl", new_trace_id()
     keeper = subprocess.Popen(
         [
-            *(
-                sys.executable,
-                "-c",
-                "from ddcolor_operations.cli import main; main()",
-                "data",
-                "keep",
-            ),
+            *(sys.executable, "-m", "ddcolor_operations", "data", "keep"),
             *("--url", pipeline.url, "--every", "1"),
             *("--ready-file", str(ready), "--log-file", str(log)),
         ],

@@ -41,15 +41,8 @@ def certificate(folder: Path, name: str, *options: str) -> tuple[Path, Path]:
     made, key = folder / f"{name}.crt", folder / f"{name}.key"
     subprocess.run(
         [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ),
+            *("openssl", "req", "-x509", "-newkey", "ec"),
+            *("-pkeyopt", "ec_paramgen_curve:prime256v1"),
             *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", str(key)),
             *("-out", str(made), "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", *options),
         ],

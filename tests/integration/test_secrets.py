@@ -29,8 +29,6 @@ from tests.support.places import (
 )
 from tests.support.tls import CERTIFICATE, server_context
 
-MAIN = "from ddcolor_operations.cli import main; main()"
-
 
 class Guarded:
     """A notifier that asks for a token, and a mail server that asks for a login."""
@@ -81,7 +79,7 @@ class Guarded:
     def command(self, *arguments: str) -> str:
         """Return all that a command prints, whatever becomes of it."""
         done = subprocess.run(
-            [sys.executable, "-c", MAIN, *arguments],
+            [sys.executable, "-m", "ddcolor_operations", *arguments],
             env={**os.environ, **self.environment, "DDCOLOR_NOTIFIER_URL": self.process.url},
             capture_output=True,
             text=True,

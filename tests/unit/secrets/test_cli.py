@@ -16,7 +16,6 @@ from ddcolor_operations.secrets.cli import secrets
 from ddcolor_operations.secrets.store import open_store
 
 CANARY = "canary-https://chat.example/send?key=693a91f6"
-MAIN = "from ddcolor_operations.cli import main; main()"
 NOTIFIER = """
 channels:
   wecom: {webhook: {secret: wecom_webhook}}
@@ -60,7 +59,7 @@ def test_a_value_is_typed_at_a_prompt_that_does_not_show_it() -> None:
     """On a terminal the command asks, and nothing of the answer appears there."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "secrets", "set", "wecom_webhook"],
+        [sys.executable, "-m", "ddcolor_operations", "secrets", "set", "wecom_webhook"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
