@@ -70,10 +70,14 @@ class Gpus:
             if error.value == self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
                 raise NoGpuError("there is no NVIDIA driver") from error
             raise
-        self._handles = self._visible()
-        if not self._handles:
+        try:
+            self._handles = self._visible()
+            if not self._handles:
+                raise self._lost or NoGpuError("no NVIDIA GPU is visible to this process")
+        except BaseException:
+            # What is left open would be the old driver's for all who open it after a reload.
             self.close()
-            raise self._lost or NoGpuError("no NVIDIA GPU is visible to this process")
+            raise
 
     def close(self) -> None:
         """End the connection; a driver that is gone already is no trouble."""

@@ -154,6 +154,21 @@ def test_a_lost_gpu_is_said_and_the_others_are_told(use: Any, monkeypatch: Any) 
     assert _ids() == ["GPU-b"]
 
 
+def test_a_driver_that_fails_while_it_is_opened_is_left(use: Any) -> None:
+    """The library counts who has it open: one that was not closed keeps a dead driver."""
+    fake = use(Device("GPU-a"))
+    faults = iter([nvml.GPU_IS_LOST])
+
+    def fail_once() -> None:
+        for code in faults:
+            raise NVMLError(code)
+
+    fake.asked = fail_once
+    with pytest.raises(NVMLError):
+        _ids()
+    assert fake.opened == 0
+
+
 def test_figures_come_back_after_a_reset(use: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The only GPU is lost, said once, and read again when it has returned."""
     monkeypatch.setattr(_gpu, "_READ_S", 0.01)
