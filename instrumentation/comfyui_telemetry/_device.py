@@ -17,13 +17,20 @@ _GIVE_UP_S = 60.0
 
 
 def mark() -> Any:
-    """Put an event into the current stream and return it; None where CUDA is not in use."""
+    """Put an event into the current stream and return it.
+
+    None where CUDA is not in use, or in an error that the work itself meets: kernels fail late, so
+    a node may have ended well with its GPU broken, and its record must come all the same.
+    """
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    # An event that is recorded into a graph under capture would become part of it.
-    if cuda is None or not cuda.is_initialized() or cuda.is_current_stream_capturing():
+    try:
+        # An event that is recorded into a graph under capture would become part of it.
+        if cuda is None or not cuda.is_initialized() or cuda.is_current_stream_capturing():
+            return None
+        event = cuda.Event(enable_timing=True)
+        event.record()
+    except Exception:  # noqa: BLE001 - torch raises what it likes; there is no figure then
         return None
-    event = cuda.Event(enable_timing=True)
-    event.record()
     return event
 
 

@@ -27,6 +27,8 @@ class FakeTorch(ModuleType):
                 self.place = 0
 
             def record(self) -> None:
+                if torch.error is not None:
+                    raise torch.error
                 torch.recorded.append(self)
                 self.place = len(torch.recorded)
 

@@ -70,16 +70,24 @@ def test_shutdown_does_not_wait_for_the_gpu(torch: FakeTorch) -> None:
     assert len(torch.recorded) == 2
 
 
-@pytest.mark.parametrize("trouble", ["late", "error"])
+@pytest.mark.parametrize("trouble", ["late", "before", "meanwhile", "after"])
 def test_a_figure_that_cannot_be_had_is_left_out(
     torch: FakeTorch, captured: Captured, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too late, or an error of CUDA, which the node's own code meets as well."""
+    """Too late, or an error of CUDA at any time, which the node's own code meets as well."""
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
     if trouble == "late":
         monkeypatch.setattr(_device, "_GIVE_UP_S", 0.0)
-    else:
-        torch.error = RuntimeError("CUDA error: an illegal memory access was encountered")
-    _node(captured)
+    if trouble == "before":
+        torch.error = error
+    with (
+        captured.telemetry.recorder.prompt("p", node_count=1) as prompt,
+        prompt.node("2", "DDColor_Colorize"),
+    ):
+        if trouble == "meanwhile":
+            torch.error = error
+    if trouble == "after":
+        torch.error = error
     until(lambda: bool(_finished(captured)))
     assert semconv.DEVICE_DURATION not in _finished(captured)[0]
     assert captured.telemetry.dropped() == {}
