@@ -53,11 +53,16 @@ class KeepingExporter(MetricExporter):
         self._exporter = exporter
         self._losses = losses
         self._waiting: deque[MetricsData] = deque()
+        self._pid = os.getpid()
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: object
     ) -> MetricExportResult:
         """Export this and what waits; one failure leaves the rest for the next interval."""
+        if self._pid != os.getpid():
+            # A forked child: what its parent has kept the parent sends.
+            self._pid = os.getpid()
+            self._waiting.clear()
         self._waiting.append(metrics_data)
         if len(self._waiting) > _WAITING_EXPORTS:
             self._lose(self._waiting.popleft())

@@ -108,6 +108,21 @@ def test_what_waits_is_bounded_and_counted(
     assert losses.totals() == {METRIC_EXPORT_FAILED: 5}
 
 
+def test_a_forked_child_leaves_what_waits_to_its_parent(
+    collector: _Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each measurement of the time without a collector would arrive twice."""
+    losses = Losses()
+    exporter = KeepingExporter(collector, losses)
+    collector.is_down = True
+    exporter.export(_data(0))
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    collector.is_down = False
+    exporter.export(_data(1))
+    assert collector.got == [1]
+    assert losses.totals() == {METRIC_EXPORT_FAILED: 0}
+
+
 def test_catching_up_ends_with_the_time_given(collector: _Collector) -> None:
     """What is left is for the next interval."""
     exporter = KeepingExporter(collector, Losses())
