@@ -26,9 +26,14 @@ def find_java(
     seen: list[str] = []
     for java in _candidates(environ, system_folder):
         version = java_version(java)
-        if version is not None and version >= MINIMUM:
+        if version is None:
+            seen.append(f"{java} is no working Java")
+        elif version < MINIMUM:
+            seen.append(f"{java} is version {version}")
+        elif not java.with_name("javac").is_file():
+            seen.append(f"{java} is a runtime without a compiler")
+        else:
             return java
-        seen.append(f"{java} is {'no working Java' if version is None else f'version {version}'}")
     raise ToolchainError(
         f"Elasticsearch needs a JDK of version {MINIMUM} or newer; found: "
         + ("; ".join(seen) or "none"),

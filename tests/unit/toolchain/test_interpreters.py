@@ -20,7 +20,8 @@ def program(path: Path, script: str) -> Path:
 
 
 def java(folder: Path, version: str) -> Path:
-    """Write a java that reports ``version`` as the JDKs do."""
+    """Write a JDK whose java reports ``version`` as they do."""
+    program(folder / "bin" / "javac", "")
     return program(folder / "bin" / "java", f"echo 'openjdk version \"{version}\"' >&2")
 
 
@@ -53,10 +54,12 @@ def test_missing_java_is_explained(tmp_path: Path) -> None:
     """The error lists what was found and how to install what is missing."""
     java(tmp_path / "jvm" / "jdk-17", "17.0.15")
     program(tmp_path / "jvm" / "broken" / "bin" / "java", "exit 1")
+    (java(tmp_path / "jvm" / "jre-21", "21.0.1").with_name("javac")).unlink()
     with pytest.raises(ToolchainError) as error:
         find_java({"PATH": ""}, tmp_path / "jvm")
     assert "version 17" in str(error.value)
     assert "no working Java" in str(error.value)
+    assert "a runtime without a compiler" in str(error.value)
     assert "apt-get install openjdk-21" in error.value.what_to_do
 
 
