@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from ddcolor_operations.stack.part import StackStatus
+from tests.support.elastic import eventually
 
 _RUNNER = """
 import asyncio, sys
@@ -70,13 +70,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
             process.wait()
 
 
-def _wait_for(check: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not check():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.05)
-
-
 def _status(folder: Path) -> StackStatus:
     return StackStatus.from_dict(json.loads((folder / "status.json").read_text()))
 
@@ -88,7 +81,7 @@ def _is_ready(folder: Path) -> bool:
 def test_parts_start_in_order_and_stop_cleanly(tmp_path: Path, start: Start) -> None:
     """A part starts after the parts it needs; SIGTERM ends all and is written down."""
     process = start("good")
-    _wait_for(lambda: _is_ready(tmp_path))
+    eventually(lambda: _is_ready(tmp_path))
     first, second = _status(tmp_path).parts
     assert first.started_at is not None
     assert second.started_at is not None
@@ -102,11 +95,11 @@ def test_parts_start_in_order_and_stop_cleanly(tmp_path: Path, start: Start) -> 
 def test_a_killed_part_is_restarted_and_said(tmp_path: Path, start: Start) -> None:
     """A crash is restarted with a new pid and logged once as Service down with its signal."""
     start("good")
-    _wait_for(lambda: _is_ready(tmp_path))
+    eventually(lambda: _is_ready(tmp_path))
     pid = _status(tmp_path).part("second").pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    _wait_for(lambda: _is_ready(tmp_path) and _status(tmp_path).part("second").pid != pid)
+    eventually(lambda: _is_ready(tmp_path) and _status(tmp_path).part("second").pid != pid)
     assert _status(tmp_path).part("second").restarts == 1
     records = [json.loads(line) for line in (tmp_path / "stack.jsonl").read_text().splitlines()]
     said = [record for record in records if record.get("comfyui.error.kind") == "service_down"]
@@ -119,18 +112,18 @@ def test_a_killed_part_is_restarted_and_said(tmp_path: Path, start: Start) -> No
 def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, start: Start) -> None:
     """SIGKILL of the supervisor takes every part with it."""
     process = start("good")
-    _wait_for(lambda: _is_ready(tmp_path))
+    eventually(lambda: _is_ready(tmp_path))
     pids = [part.pid for part in _status(tmp_path).parts if part.pid]
     assert len(pids) == 2
     process.kill()
     process.wait()
-    _wait_for(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
 def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, start: Start) -> None:
     """A stop ends within the part's own time-out."""
     process = start("stubborn")
-    _wait_for(lambda: _is_ready(tmp_path))
+    eventually(lambda: _is_ready(tmp_path))
     pid = _status(tmp_path).parts[0].pid
     process.send_signal(signal.SIGTERM)
     process.wait(20)

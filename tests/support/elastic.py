@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +28,7 @@ from ddcolor_operations.elastic.server import prepare
 from ddcolor_operations.elastic.setup import install, wait_ready
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.stack.launch import LaunchSpec
+from ddcolor_operations.stack.probes import http_ok
 from ddcolor_operations.toolchain import collectors, elasticsearch
 
 T = TypeVar("T")
@@ -189,7 +188,7 @@ class Pipeline:
 
     def wait_healthy(self, part: str) -> None:
         """Wait for the health check of ``agent`` or ``gateway``."""
-        eventually(lambda: _answers(f"http://127.0.0.1:{self._health[part]}/"))
+        eventually(http_ok(f"http://127.0.0.1:{self._health[part]}/"))
 
     def write_lines(self, lines: Iterable[Mapping[str, Any] | str], name: str = "test") -> None:
         """Append lines to a log file that the agent tails, as a rotating handler does."""
@@ -225,14 +224,6 @@ class Pipeline:
         return eventually(
             lambda: self.search(stream, query), lambda hits: len(hits) >= count, timeout_s
         )
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own http URL
-            return int(answer.status) == 200
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def new_trace_id() -> str:
