@@ -11,7 +11,17 @@ from .. import semconv
 from .._configure import Telemetry
 from .._losses import Losses, guarded
 from .._told import ToldError
-from .textlog import Executed, Failed, Got, Ignored, Interrupted, Rejected, Said, TextLogParser
+from .textlog import (
+    Executed,
+    Failed,
+    Got,
+    Ignored,
+    Interrupted,
+    Rejected,
+    Said,
+    TextLogParser,
+    bare,
+)
 
 _QUEUED = 10_000
 
@@ -47,6 +57,7 @@ class TextStory:
     @guarded
     def feed(self, text: str) -> None:
         """Take one line, or one log record of several."""
+        text = bare(text)
         for said in self._parser.feed(text):
             self._take(said)
         # A refusal follows at once; any other line means that the prompt was accepted.

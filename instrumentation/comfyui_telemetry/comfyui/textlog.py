@@ -1,8 +1,8 @@
 """ComfyUI's own log lines, as they were written since 2023, parsed into what they say.
 
-The lines have no time, no level and no ids ("%(message)s" to stderr), so a prompt is known by the
-order of the lines only and a failed node by its traceback only. Where nothing better can be had
-they still tell of every prompt, failure, refusal and interrupt.
+The lines have no ids, so a prompt is known by their order only and a failed node by its traceback
+only. Where nothing better can be had they still tell of every prompt, failure, refusal and
+interrupt. What stands before a message since 0.33 is taken away by :func:`bare`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,24 @@ _REASON = re.compile(r"  - (?P<reason>.*)$")
 _RAISED = re.compile(r"(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 _CHAINED = ("During handling of the above", "The above exception was", "Traceback (most recent")
 _TYPE = re.compile(r"'type': '(?P<type>\w{1,64})'")
+# Since 0.33: "[INFO] " in colours on the console, with the time before it in comfyui_detail.log.
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
+_TAG = re.compile(
+    r"(?:\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] )?"
+    r"\[(?:DEBUG|DETAIL|INFO|WARNING|ERROR|CRITICAL)\] "
+)
 _LITERAL_CHARS = 100_000
 _TRACEBACK_LINES = 400
 _GOT = "got prompt"
 _INTERRUPTED, _IGNORED = "Processing interrupted", "Output will be ignored"
 _TRACEBACK = "Traceback (most recent call last):"
+
+
+def bare(text: str) -> str:
+    """Return a line, or a record of several, without colours, time and level."""
+    text = _COLOUR.sub("", text)
+    tag = _TAG.match(text)
+    return text[tag.end() :] if tag else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,14 +127,27 @@ def _swallowed(lines: list[str]) -> int:
     return sum(line.startswith("Traceback") for line in lines)
 
 
-def test_the_story_of_a_log_is_that_of_the_hooks(captured: Captured) -> None:
+# What stands before a message, and after it: until 0.32, on 0.33's console, and in its file.
+FORMS = {
+    "bare": ("", ""),
+    "tag": ("[INFO] ", ""),
+    "console": ("\x1b[1m\x1b[31m[ERROR]\x1b[0m ", ""),
+    "coloured": ("\x1b[32m[INFO]\x1b[0m \x1b[32m", "\x1b[0m"),
+    "file": ("[2026-08-22 09:17:36,042] [DETAIL] ", ""),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_story_of_a_log_is_that_of_the_hooks(captured: Captured, form: str) -> None:
     """Queued, finished with outcome and the keyword once; its durations are the log's."""
     story = TextStory(captured.telemetry)
-    lines = (
-        f"got prompt\n!!! Exception during processing !!! x\n{TRACE}\n"
-        "Prompt executed in 2.50 seconds\ngot prompt\nPrompt executed in 0.50 seconds\n"
-        "got prompt\nProcessing interrupted\nPrompt executed in 1.00 seconds"
+    before, after = FORMS[form]
+    messages = (
+        *("got prompt", "!!! Exception during processing !!! x", TRACE),
+        *("Prompt executed in 2.50 seconds", "got prompt", "Prompt executed in 0.50 seconds"),
+        *("got prompt", "Processing interrupted", "Prompt executed in 1.00 seconds"),
     )
+    lines = "\n".join(f"{before}{message}{after}" for message in messages)
     for line in lines.splitlines():
         story.feed(line)
     story.close()
