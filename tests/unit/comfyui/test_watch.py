@@ -107,6 +107,14 @@ class Outside:
         return socket
 
 
+async def _until(met: Callable[[], bool]) -> None:
+    async def look() -> None:
+        while not met():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(look(), 20)
+
+
 @contextlib.asynccontextmanager
 async def _watching(
     captured: Captured, outside: Outside, **pace: float
@@ -120,16 +128,12 @@ async def _watching(
         task = asyncio.create_task(Watcher(captured.telemetry, api, Pace(**seconds)).run())
 
         async def record(event: str, number: int = 1) -> dict[str, Any]:
-            async with asyncio.timeout(20):
-                while len(found := captured.events(event)) < number:
-                    assert not task.done(), task
-                    await asyncio.sleep(0.01)
-                return found[number - 1]
+            await _until(lambda: len(captured.events(event)) >= number or task.done())
+            assert not task.done(), task
+            return captured.events(event)[number - 1]
 
         await record(semconv.EVENT_SERVICE_STARTED)
-        async with asyncio.timeout(20):
-            while not outside.sockets:
-                await asyncio.sleep(0.01)
+        await _until(lambda: bool(outside.sockets))
         yield record
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -307,9 +311,7 @@ async def test_a_silent_websocket_is_no_hang(
         before = outside.connections
         outside.running = ["p-1"]
         await record(semconv.EVENT_PROMPT_STARTED)
-        async with asyncio.timeout(20):
-            while outside.connections < before + 3:
-                await asyncio.sleep(0.01)
+        await _until(lambda: outside.connections >= before + 3)
         outside.end("p-1")
         await record(semconv.EVENT_PROMPT_FINISHED)
     assert captured.events(semconv.EVENT_PROMPT_STALLED) == []
