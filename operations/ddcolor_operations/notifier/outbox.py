@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from ddcolor_operations.notifier.alert import Alert
@@ -26,6 +26,7 @@ def accept(
     window_s: float,
     *,
     not_before: float | None = None,
+    at_once: Collection[str] = (),
     escalate_at: float | None = None,
 ) -> Status:
     """Store ``alert`` and, unless its fault spoke within ``window_s``, a delivery per channel.
@@ -33,8 +34,8 @@ def accept(
     A silenced alert is stored and recorded only. While an episode is acknowledged, its further
     alerts are only counted: somebody knows.
 
-    ``not_before`` is the end of the quiet hours that the alert has to wait for; ``escalate_at``
-    is when a new episode calls for others.
+    ``not_before`` is the end of the quiet hours that the alert has to wait for, except on the
+    channels ``at_once``, which wake nobody; ``escalate_at`` is when a new episode calls for others.
 
     The window is keyed by service, kind and level: the third failure in a row (level 3) is not
     held back by the first (level 2).
@@ -81,7 +82,10 @@ def accept(
             window["escalate_at"] if goes_on else escalate_at,
         ),
     )
-    _add_deliveries(connection, seq, alert, channels, now, not_before)
+    held = not_before is not None
+    waiting = [name for name in channels if held and name not in {RECORD, *at_once}]
+    _add_deliveries(connection, seq, alert, [n for n in channels if n not in waiting], now)
+    add_occasion(connection, seq, alert.level, None, Form.HELD_OVER, waiting, now, not_before)
     return "accepted"
 
 
@@ -122,7 +126,6 @@ def _add_deliveries(
     alert: Alert,
     channels: Sequence[str],
     now: float,
-    not_before: float | None = None,
 ) -> None:
     if RECORD in channels:
         # "record" means that the outbox itself is where the alert goes.
@@ -132,9 +135,8 @@ def _add_deliveries(
             " VALUES (?, ?, ?, 'delivered', ?, ?, ?)",
             (seq, RECORD, alert.level, now, now, now),
         )
-    form = Form.ALERT if not_before is None else Form.HELD_OVER
     others = [channel for channel in channels if channel != RECORD]
-    add_occasion(connection, seq, alert.level, None, form, others, now, not_before)
+    add_occasion(connection, seq, alert.level, None, Form.ALERT, others, now)
 
 
 def _insert(

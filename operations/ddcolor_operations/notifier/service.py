@@ -186,6 +186,7 @@ class Notifier:
                 now,
                 config.window_s,
                 not_before=not_before,
+                at_once=config.routing.healers,
                 escalate_at=None if plan is None else told_at + plan.steps[0].after_s,
             )
             then(connection)

@@ -257,6 +257,24 @@ def test_the_night_is_one_digest_in_the_morning(box: Box) -> None:
     assert {item.form for item in claim.items} == {Form.HELD_OVER}
 
 
+def test_who_sleeps_not_is_told_in_the_night(box: Box) -> None:
+    """A healer that is asked in the morning would mend what has long been well."""
+    outbox.accept(
+        box.connection,
+        make_alert(),
+        ("record", "heal", "wecom"),
+        NOW,
+        300,
+        not_before=NOW + 3600,
+        at_once=("heal",),
+    )
+
+    assert box.claim() == Wait(NOW + 3600)
+    claim = deliveries.claim(box.connection, "heal", Pace(None, digests=False), NOW)
+    assert isinstance(claim, Claim)
+    assert [item.form for item in claim.items] == [Form.ALERT]
+
+
 def test_what_comes_in_the_morning_goes_before_the_night(box: Box) -> None:
     """The digest of what is past does not swallow what is new."""
     hold(box, 3, NOW + 3600)

@@ -14,6 +14,7 @@ from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.paths import Beat
 from tests.support.alerts import alert_json
+from tests.support.more_places import more_places
 from tests.support.notifiers import QUICK, run, settled
 from tests.support.places import Places, places
 from tests.support.silent import SilentLogger
@@ -27,6 +28,13 @@ async def all_places(tmp_path: Path) -> AsyncIterator[Places]:
 
 def heartbeat(path: str = "elasticsearch") -> Beat:
     return Beat(path, "ddcolor-service", datetime.now(UTC))
+
+
+def quiet_now() -> dict[str, str]:
+    """Return quiet hours that hold now, whenever the test runs."""
+    now = datetime.now(UTC)
+    start, end = now - timedelta(hours=1), now + timedelta(hours=2)
+    return {"from": f"{start:%H:%M}", "to": f"{end:%H:%M}", "timezone": "UTC"}
 
 
 async def test_a_path_that_falls_silent_is_said_and_its_return_too(all_places: Places) -> None:
@@ -130,11 +138,8 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_critical_does_not(
     all_places: Places,
 ) -> None:
     """In the quiet hours only level 3 speaks; the rest is pending until they end."""
-    # Quiet hours that hold now, whenever the test runs.
-    now = datetime.now(UTC)
-    hours = {f"{now - timedelta(hours=1):%H:%M}": "from", f"{now + timedelta(hours=2):%H:%M}": "to"}
-    quiet = {name: clock for clock, name in hours.items()} | {"timezone": "UTC"}
-    notifier = await run(all_places, SilentLogger(), **QUICK, routing={"quiet_hours": quiet})
+    routing = {"quiet_hours": quiet_now()}
+    notifier = await run(all_places, SilentLogger(), **QUICK, routing=routing)
     await notifier.take(Alert.from_json(alert_json(1, level=2)))
     await notifier.take(Alert.from_json(alert_json(2, level=3)))
     await asyncio.to_thread(all_places.mail.wait_for, 1)
@@ -142,6 +147,19 @@ async def test_what_is_not_urgent_waits_for_the_morning_and_critical_does_not(
     await notifier.stop()
 
     assert [m.title.count("严重") for m in all_places.wecom.received] == [1]
+
+
+async def test_the_healer_does_not_sleep(all_places: Places, tmp_path: Path) -> None:
+    """What is not urgent for people is mended in the quiet hours all the same."""
+    with more_places(tmp_path) as more:
+        channels = {"heal": more.settings("heal")}
+        routing = {"quiet_hours": quiet_now()}
+        notifier = await run(all_places, SilentLogger(), channels=channels, routing=routing)
+        await notifier.take(Alert.from_json(alert_json(1, level=2)))
+        (asked,) = await asyncio.to_thread(more.receivers["heal"].wait_for, 1)
+        await notifier.stop()
+
+    assert asked.text == alert_json(1)["alert_id"]
 
 
 async def test_a_configuration_that_is_read_again_holds_from_the_next_message(
