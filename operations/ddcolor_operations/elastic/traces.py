@@ -13,6 +13,8 @@ from comfyui_telemetry import semconv
 from .queries import ALL_LOGS, LOGS, TRACES
 
 _ID = re.compile(r"[0-9A-Za-z_.:-]{4,128}")
+# Of fewer digits some alert would begin with nearly any.
+_ALERT_ID = re.compile(r"[0-9a-fA-F]{8,32}")
 
 
 class TraceNotFoundError(LookupError):
@@ -35,11 +37,12 @@ def find_trace(client: Elasticsearch, given: str) -> str:
     prompt = {"term": {semconv.PROMPT_ID: given}}
     if (trace_id := _trace_of(client, f"{LOGS},{TRACES}", prompt)) is not None:
         return trace_id
-    alert = {"prefix": {semconv.ALERT_ID: given.lower()}}
-    if (trace_id := _trace_of(client, ALL_LOGS, alert)) is not None:
-        return trace_id
-    if _has(client, ALL_LOGS, alert):
-        raise TraceNotFoundError(f"Alert {given} is there, but belongs to no trace.")
+    if _ALERT_ID.fullmatch(given):
+        alert = {"prefix": {semconv.ALERT_ID: given.lower()}}
+        if (trace_id := _trace_of(client, ALL_LOGS, alert)) is not None:
+            return trace_id
+        if _has(client, ALL_LOGS, alert):
+            raise TraceNotFoundError(f"Alert {given} is there, but belongs to no trace.")
     raise TraceNotFoundError(
         f"No trace, prompt or alert has the id {given}. It may be older than what is kept, or not"
         " have arrived yet: spans come when their prompt ends."
