@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -37,6 +38,47 @@ class Memory(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def add_stream(
+        self,
+        name: str,
+        created: Sequence[datetime],
+        *,
+        failures: Sequence[datetime] = (),
+        failure_store: bool = True,
+        lifecycle: str | None = None,
+        made_of: str | None = None,
+    ) -> None:
+        """Have a data stream whose indices were made at these times.
+
+        Each has seven documents. ``failures`` are the same of its failure store; ``made_of`` is the
+        hash of the templates.
+        """
+        index: dict[str, Any] = {"lifecycle": {"name": lifecycle}} if lifecycle else {}
+        names = {}
+        for expression, kind, times in (
+            (name, ".ds", created),
+            (f"{name}::failures", ".fs", failures),
+        ):
+            made = {f"{kind}-{name}-{at:06d}": time for at, time in enumerate(times, start=1)}
+            self.answers[f"/{expression}/_stats/store,docs"] = {
+                "indices": {each: {"primaries": {"docs": {"count": 7}}} for each in made}
+            }
+            self.answers[f"/{expression}"] = {
+                each: {
+                    "settings": {
+                        "index": {**index, "creation_date": str(int(time.timestamp() * 1000))}
+                    },
+                    "mappings": {"_meta": {"ddcolor_templates": made_of}},
+                }
+                for each, time in made.items()
+            }
+            names[kind] = list(made)
+        self.streams[name] = {
+            "indices": [{"index_name": each} for each in names[".ds"]],
+            "failure_indices": [{"index_name": each} for each in names[".fs"]],
+            "options": {"failure_store": {"enabled": True}} if failure_store else {},
+        }
 
     def sent(self, method: str) -> list[str]:
         """Return the paths of the requests with a method, in their order."""

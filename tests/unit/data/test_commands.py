@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -38,23 +37,8 @@ def add_stream(memory: Memory, *, ages_days: list[float], lifecycle: str) -> Non
     """Give the memory a data stream of today's templates whose indices were made so long ago."""
     templates = load(FOLDER, lifecycle_management=True).templates
     (digest,) = [each.digest for each in templates if STREAM.startswith(each.prefix)]
-    names = [f".ds-{STREAM}-{number:06d}" for number in range(1, len(ages_days) + 1)]
-    now = datetime.now(UTC)
-    memory.streams[STREAM] = {
-        "indices": [{"index_name": name} for name in names],
-        "options": {"failure_store": {"enabled": True}},
-    }
-    memory.answers[f"/{STREAM}/_stats/store,docs"] = {}
-    facts: dict[str, Any] = {}
-    for name, age in zip(names, ages_days, strict=True):
-        created = int((now - timedelta(days=age)).timestamp() * 1000)
-        facts[name] = {
-            "settings": {
-                "index": {"creation_date": str(created), "lifecycle": {"name": lifecycle}}
-            },
-            "mappings": {"_meta": {"ddcolor_templates": digest}},
-        }
-    memory.answers[f"/{STREAM}"] = facts
+    created = [datetime.now(UTC) - timedelta(days=age) for age in ages_days]
+    memory.add_stream(STREAM, created, lifecycle=lifecycle, made_of=digest)
 
 
 def set_letters(memory: Memory, *, refused: int, recorded: int) -> None:

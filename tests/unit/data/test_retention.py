@@ -34,28 +34,13 @@ def add_stream(
     memory: Memory, stream: str, ages_days: list[float], *, failures: list[float] | None = None
 ) -> None:
     """Give the memory a data stream whose indices were made so many days ago, oldest first."""
-    memory.streams[stream] = {
-        "indices": _indices(memory, stream, ".ds", ages_days),
-        "failure_indices": _indices(memory, f"{stream}::failures", ".fs", failures or []),
-        "options": {"failure_store": {"enabled": True}},
-    }
+    memory.add_stream(stream, _days_ago(ages_days), failures=_days_ago(failures or []))
+    for target in (stream, f"{stream}::failures"):
+        memory.answers[f"/{target}/_rollover"] = rollover(rolled_over=False)
 
 
-def _indices(
-    memory: Memory, expression: str, kind: str, ages_days: list[float]
-) -> list[dict[str, str]]:
-    stream = expression.removesuffix("::failures")
-    names = [f"{kind}-{stream}-{number:06d}" for number in range(1, len(ages_days) + 1)]
-    created = [int((NOW - timedelta(days=age)).timestamp() * 1000) for age in ages_days]
-    memory.answers[f"/{expression}/_stats/store,docs"] = {
-        "indices": {name: {"primaries": {"docs": {"count": 7}}} for name in names}
-    }
-    memory.answers[f"/{expression}"] = {
-        name: {"settings": {"index": {"creation_date": str(made)}}}
-        for name, made in zip(names, created, strict=True)
-    }
-    memory.answers[f"/{expression}/_rollover"] = rollover(rolled_over=False)
-    return [{"index_name": name} for name in names]
+def _days_ago(ages: list[float]) -> list[datetime]:
+    return [NOW - timedelta(days=age) for age in ages]
 
 
 def rollover(*, rolled_over: bool, **conditions: bool) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ from ddcolor_operations.elastic.setup import (
 from tests.support.elastic_memory import Memory, running_memory
 
 STREAM = "logs-ddcolor.otel-default"
-BACKING = f".ds-{STREAM}-2026.11.24-000001"
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -57,18 +56,6 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / kind).mkdir()
         (tmp_path / kind / f"{name}.json").write_text(json.dumps(body))
     return tmp_path
-
-
-def add_stream(memory: Memory, made_of: str | None, **options: Any) -> None:
-    """Give the memory one data stream whose index was made of some templates."""
-    memory.streams[STREAM] = {"indices": [{"index_name": BACKING}], "options": options}
-    memory.answers[f"/{STREAM}/_stats/store,docs"] = {}
-    memory.answers[f"/{STREAM}"] = {
-        BACKING: {
-            "settings": {"index": {"creation_date": "1795534193626"}},
-            "mappings": {"_meta": {"ddcolor_templates": made_of}},
-        }
-    }
 
 
 def digest(folder: Path) -> str:
@@ -133,7 +120,7 @@ def test_stream_of_earlier_templates_goes_on_in_a_new_index(
     memory: Memory, folder: Path, made_of: str | None
 ) -> None:
     """Only a new index gets a new mapping: the data stream is rolled over."""
-    add_stream(memory, made_of, failure_store={"enabled": True})
+    memory.add_stream(STREAM, [NOW], made_of=made_of)
     with connect(memory.url) as client:
         assert install(client, folder).rolled_over == (STREAM,)
     assert memory.sent("POST")[-1] == f"/{STREAM}/_rollover"
@@ -141,7 +128,7 @@ def test_stream_of_earlier_templates_goes_on_in_a_new_index(
 
 def test_stream_of_todays_templates_is_left_alone(memory: Memory, folder: Path) -> None:
     """A set-up that finds all in place changes nothing."""
-    add_stream(memory, digest(folder), failure_store={"enabled": True})
+    memory.add_stream(STREAM, [NOW], made_of=digest(folder))
     memory.streams["somebody-elses"] = {"indices": [{"index_name": "x"}]}
     with connect(memory.url) as client:
         installed = install(client, folder)
@@ -151,7 +138,7 @@ def test_stream_of_todays_templates_is_left_alone(memory: Memory, folder: Path) 
 
 def test_failure_store_of_an_older_stream_is_switched_on(memory: Memory, folder: Path) -> None:
     """The option of a template is for new data streams; one that is there is switched itself."""
-    add_stream(memory, digest(folder))
+    memory.add_stream(STREAM, [NOW], made_of=digest(folder), failure_store=False)
     with connect(memory.url) as client:
         assert install(client, folder).switched_on == (STREAM,)
     assert memory.stored[f"/_data_stream/{STREAM}/_options"] == {"failure_store": {"enabled": True}}
@@ -161,7 +148,7 @@ def test_failure_store_is_switched_on_by_setting_where_options_are_missing(
     memory: Memory, folder: Path
 ) -> None:
     """A build without the resource has the cluster's setting, whose other entries stay."""
-    add_stream(memory, digest(folder))
+    memory.add_stream(STREAM, [NOW], made_of=digest(folder), failure_store=False)
     setting = "data_streams.failure_store.enabled"
     memory.missing.add(f"/_data_stream/{STREAM}/_options")
     memory.answers["/_cluster/settings"] = {"persistent": {setting: ["others-*"]}}
