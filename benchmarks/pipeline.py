@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ddcolor_operations.elastic.setup import wait_ready
-from tests.support.elastic import LOG_STREAM, Pipeline, log_line, new_trace_id
+from tests.support.elastic import LOG_STREAM, Pipeline, eventually, log_line, new_trace_id
 from tests.support.load import Load, arrived, wait_for_all
 
 ARRIVAL_LINES = 20
@@ -49,8 +49,11 @@ def throughput(pipeline: Pipeline, lines: int) -> dict[str, object]:
         "throughput",
     )
     written = time.monotonic()
-    while pipeline.client.count(index=LOG_STREAM, query=query)["count"] < lines:
-        time.sleep(0.2)
+    eventually(
+        lambda: pipeline.client.count(index=LOG_STREAM, query=query)["count"],
+        lambda found: found >= lines,
+        timeout_s=600,
+    )
     seconds = time.monotonic() - started
     return {
         "lines": lines,
