@@ -13,6 +13,7 @@ from typing import Any
 
 from comfyui_telemetry import redact
 from ddcolor_operations.notifier.alert import Alert, AlertError, to_rfc3339
+from ddcolor_operations.notifier.occasions import Form
 
 _BY_LIMIT, _NOTE_LIMIT = 64, 256
 _WINDOWS = (
@@ -130,8 +131,9 @@ def _take_on(
     # A call that is still waiting to be sent has nobody left to reach; one that was tried may
     # have arrived and stays visible.
     connection.execute(
-        "DELETE FROM deliveries WHERE alert_seq = ? AND form = 1 AND status = 'pending'"
-        " AND attempts = 0",
-        (window["alert_seq"],),
+        "DELETE FROM deliveries WHERE form = ? AND status = 'pending' AND attempts = 0"
+        " AND alert_seq IN (SELECT seq FROM alerts"
+        " WHERE service = ? AND kind = ? AND level = ? AND received_at >= ?)",
+        (Form.ESCALATION, *(window[name] for name in ("service", "kind", "level", "since"))),
     )
     return Acknowledged(alert, given.by, given.note, now, waited_s, already=False)

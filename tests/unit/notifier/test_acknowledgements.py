@@ -161,6 +161,18 @@ def test_an_acknowledgement_stops_the_calls_also_those_that_wait(box: sqlite3.Co
     assert calls(box, NOW + 10_000) == set()
 
 
+def test_a_call_that_waits_since_an_earlier_alert_of_the_episode_is_stopped_too(
+    box: sqlite3.Connection,
+) -> None:
+    """A channel that is down does not call for what was taken on meanwhile."""
+    accept(box, 1, NOW)
+    calls(box, NOW + 120)
+    accept(box, 2, NOW + 310)
+    take_on(box, 2, NOW + 320)
+
+    assert box.execute("SELECT count(*) FROM deliveries WHERE form = 1").fetchone()[0] == 0
+
+
 def test_what_is_open_is_shown_with_its_next_call(box: sqlite3.Connection) -> None:
     """Until somebody takes it on, and no longer than it lasts."""
     accept(box, 1, NOW)
