@@ -173,12 +173,14 @@ def _insert(
 def prune(connection: sqlite3.Connection, before: float) -> int:
     """Forget settled alerts received before ``before``; return how many.
 
-    An alert with a delivery that is still pending is kept, however old.
+    An alert with a delivery that is still pending is kept, however old, and so is one that holds
+    the window of an episode that is not over: with it its acknowledgement and its end would be lost.
     """
     connection.execute("DELETE FROM attempts WHERE started_at < ?", (before,))
     connection.execute("DELETE FROM silences WHERE until < ?", (before,))
     return connection.execute(
         "DELETE FROM alerts WHERE received_at < ? AND NOT EXISTS (SELECT 1 FROM deliveries"
-        " WHERE alert_seq = alerts.seq AND status = 'pending')",
+        " WHERE alert_seq = alerts.seq AND status = 'pending')"
+        " AND seq NOT IN (SELECT alert_seq FROM windows WHERE NOT quiet)",
         (before,),
     ).rowcount

@@ -8,6 +8,7 @@ import pytest
 from ddcolor_operations.notifier import deliveries, history, outbox
 from ddcolor_operations.notifier.channels.base import Delivered
 from ddcolor_operations.notifier.deliveries import Claim, Pace, RetryPolicy
+from ddcolor_operations.notifier.episodes import end_quiet_episodes
 from tests.support.alerts import make_alert, open_outbox
 
 NOW = 1_800_000_000.0
@@ -150,9 +151,19 @@ def test_old_alerts_are_forgotten_unless_something_is_still_to_be_delivered(
     claim = deliveries.claim(box, "wecom", Pace(None), NOW)
     assert isinstance(claim, Claim)
     deliveries.settle(box, claim, Delivered(), NOW, RetryPolicy())
+    end_quiet_episodes(box, NOW + 600, 600)
 
     assert outbox.prune(box, NOW + 500) == 1
     assert [a["kind"] for a in history.list_alerts(box, 0, 10)[0]] == [
         "execution_error",
         "decode_failed",
     ]
+
+
+def test_an_episode_outlives_the_retention(box: sqlite3.Connection) -> None:
+    """The alert by which it was taken on stays until the fault is over."""
+    accept(box, 1, NOW, ("record",))
+
+    assert outbox.prune(box, NOW + 500) == 0
+    end_quiet_episodes(box, NOW + 600, 600)
+    assert outbox.prune(box, NOW + 500) == 1
