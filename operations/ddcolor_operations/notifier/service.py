@@ -238,29 +238,34 @@ class Notifier:
             before = time.time() - self._config.keep_s
             try:
                 await self._on_disk(lambda c, before=before: outbox.prune(c, before))  # type: ignore[misc]
-            except sqlite3.Error as error:
-                self._log.trouble("Old alerts could not be removed", str(error))
+            except Exception as error:  # noqa: BLE001 - as in _watch()
+                self._trouble("Old alerts could not be removed", error)
             await asyncio.sleep(_PRUNE_EVERY_S)
 
     async def _watch(self) -> None:
         """See to what happens because time goes by: ends, escalations, silent paths."""
-        last = beat_at = time.time()
+        last, beat_at = time.time(), time.monotonic()
         while True:
             config = self._config
             shortest = min(config.quiet_s, config.path_silent_s)
             await asyncio.sleep(min(_TICK_S, max(shortest / 4, 0.05)))
             now = time.time()
-            if now - last > _TICK_S + config.path_silent_s / 2:
+            if not 0 <= now - last <= _TICK_S + config.path_silent_s / 2:
                 # The machine slept, or the clock was set: what is missing was not missed by others.
                 self._watched_since = now
             last = now
             try:
                 await self._look(config, now)
-                if now - beat_at >= _HEARTBEAT_S:
-                    beat_at = now
+                if time.monotonic() - beat_at >= _HEARTBEAT_S:
+                    beat_at = time.monotonic()
                     self._log.alive(await self._on_disk(episodes.count_active))
-            except sqlite3.Error as error:
-                self._log.trouble("What time has brought could not be written", str(error))
+            except Exception as error:  # noqa: BLE001 - if it died, no silence would ever be told
+                self._trouble("What time has brought could not be worked on", error)
+
+    def _trouble(self, message: str, error: Exception) -> None:
+        """Record what went wrong; only the outbox's own words are known to hold no secret."""
+        said = str(error) if isinstance(error, sqlite3.Error) else type(error).__qualname__
+        self._log.trouble(message, said)
 
     async def _look(self, config: Config, now: float) -> None:
         mute, until = self._mute(), config.routing.quiet_until(now)

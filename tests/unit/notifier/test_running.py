@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from comfyui_telemetry import semconv
+from ddcolor_operations.notifier import paths
 from ddcolor_operations.notifier.acknowledgements import Acknowledgement
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.config import load_config
@@ -79,6 +81,28 @@ async def test_a_silence_that_was_told_is_not_told_again_by_the_next_process(
     watcher, over = (message.text for message in all_places.mail.received[1:])
     assert "watcher" in watcher
     assert "已恢复" in over
+
+
+async def test_what_goes_wrong_once_does_not_end_the_watch(
+    all_places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead man's switch outlives its own faults, and the log names them."""
+    looks = iter([ValueError("odd")])
+
+    def silent_paths(*arguments: Any) -> list[paths.Silent]:
+        for error in looks:
+            raise error
+        return real(*arguments)
+
+    real = paths.silent_paths
+    monkeypatch.setattr(paths, "silent_paths", silent_paths)
+    logger = SilentLogger()
+    notifier = await run(all_places, logger, **QUICK | {"heartbeats": {"silent_after_s": 0.2}})
+    await notifier.beat(heartbeat())
+
+    await asyncio.to_thread(all_places.mail.wait_for, 1)
+    await notifier.stop()
+    assert "ValueError" in {fields.get(semconv.ERROR_MESSAGE) for _, _, fields in logger.records}
 
 
 async def test_a_fault_that_nobody_acknowledges_calls_the_next(all_places: Places) -> None:
