@@ -80,7 +80,7 @@ def building_stack() -> Iterator[None]:
 
 
 def _build(tool: Any) -> None:
-    with contextlib.suppress(ToolchainError):
+    with contextlib.suppress(ToolchainError, OSError):
         tool.ensure(lambda text: print(text, flush=True))
 
 

@@ -36,7 +36,7 @@ def ensure_toolchain(*, embedded: bool) -> None:
     for step in running:
         try:
             step.result()
-        except ToolchainError as error:
+        except (ToolchainError, OSError) as error:  # a full disk, a cache that is closed
             problems.append(str(error))
     if problems and not embedded:
         problems.append("Without Elasticsearch and the collectors: ddcolor-obs up --embedded")
