@@ -70,14 +70,13 @@ class Gpus:
             if error.value == self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
                 raise NoGpuError("there is no NVIDIA driver") from error
             raise
-        try:
+        with contextlib.ExitStack() as undo:
+            # Left open by a fault, the library would give its dead handles to every later try.
+            undo.callback(self.close)
             self._handles = self._visible()
             if not self._handles:
                 raise self._lost or NoGpuError("no NVIDIA GPU is visible to this process")
-        except BaseException:
-            # What is left open would be the old driver's for all who open it after a reload.
-            self.close()
-            raise
+            undo.pop_all()
 
     def close(self) -> None:
         """End the connection; a driver that is gone already is no trouble."""
