@@ -2,6 +2,8 @@
 
 The caller only appends to the queue. A full disk, a dead mount or a pipe that nobody reads holds up
 the thread, never the caller; lines wait in memory up to a bound, later ones are counted as lost.
+They wait as bytes, because Python's garbage collection looks at every other object, on whichever
+thread it starts, and thousands of records would make its pauses longer.
 """
 
 from __future__ import annotations
@@ -124,6 +126,7 @@ class QueuedSink:
 
     def _write(self, chunk: bytes) -> None:
         view = memoryview(chunk)
+        made = 0
         while view:
             ending = self._stop.is_set()
             try:
@@ -134,7 +137,20 @@ class QueuedSink:
                 self._losses.add(_losses.LOG_WRITE_FAILED, lost, f"{self._name}: {error}")
                 if ending:
                     return
+                made = self._make_lines(made)
                 self._stop.wait(_RETRY_S)
+
+    def _make_lines(self, start: int) -> int:
+        """Make bytes of what waits from ``start`` on and return the end; writer's thread only."""
+        end = len(self._lines)
+        for index in range(start, end):
+            line = self._lines[index]
+            if not isinstance(line, bytes):
+                made = line.line()
+                with self._lock:
+                    self._lines[index] = made
+                    self._bytes += len(made) - line.size
+        return end
 
     def close(self, timeout_s: float) -> None:
         """Write what is queued, waiting at most ``timeout_s`` seconds, and end the thread."""

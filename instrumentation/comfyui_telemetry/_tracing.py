@@ -121,14 +121,23 @@ class SpanQueue(SpanProcessor):
         clean_batch = [redacted(span) for span in batch]
         for exporter in self._exporters:
             pause = self._delay_s
+            lean_until = 0
             while not self._export(exporter, clean_batch):
                 self._losses.add(_losses.SPAN_EXPORT_FAILED, 0, type(exporter).__name__)
                 if self._closed:
                     self._losses.add(_losses.SPAN_EXPORT_FAILED, len(batch))
                     break
+                lean_until = self._make_lean(lean_until)
                 self._wake.wait(pause)
                 self._wake.clear()
                 pause = min(_LONGEST_RETRY_S, 2 * pause)
+
+    def _make_lean(self, start: int) -> int:
+        """Make what waits from ``start`` on lean and return the end; exporting thread only."""
+        end = len(self._queue)
+        for index in range(start, end):
+            self._queue[index] = lean(self._queue[index])
+        return end
 
     @staticmethod
     def _export(exporter: SpanExporter, batch: list[ReadableSpan]) -> bool:
@@ -196,13 +205,38 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
     status = _clean_status(span.status)
     if attributes is None and status is span.status and all(new is None for new in events):
         return span
+    return _copy(
+        span,
+        span.attributes if attributes is None else attributes,
+        [new or old for new, old in zip(events, span.events, strict=True)],
+        status,
+    )
+
+
+def lean(span: ReadableSpan) -> ReadableSpan:
+    """Return ``span`` without the SDK's locks and lists, which nothing needs once it has ended.
+
+    Python's garbage collection looks at each of them, on whichever thread it starts, as long as the
+    span waits. One that says how much was left out of it stays as it is: they know that.
+    """
+    if span.dropped_attributes or span.dropped_events or span.dropped_links:
+        return span
+    return _copy(span, dict(span.attributes or {}), span.events, span.status)
+
+
+def _copy(
+    span: ReadableSpan,
+    attributes: Mapping[str, AttributeValue] | None,
+    events: Sequence[Event],
+    status: Status,
+) -> ReadableSpan:
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=span.attributes if attributes is None else attributes,
-        events=[new or old for new, old in zip(events, span.events, strict=True)],
+        attributes=attributes,
+        events=events,
         links=span.links,
         kind=span.kind,
         status=status,

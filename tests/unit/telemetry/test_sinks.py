@@ -10,8 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from opentelemetry import trace
 
+from comfyui_telemetry import semconv
 from comfyui_telemetry._losses import LOG_QUEUE_FULL, LOG_WRITE_FAILED, Losses
+from comfyui_telemetry._render import Prepared, Renderer
 from comfyui_telemetry._rotating import RotatingFile
 from comfyui_telemetry._sinks import QueuedSink, StreamTarget
 from tests.support.telemetry import until
@@ -129,6 +132,31 @@ def test_lines_wait_for_a_full_disk_and_are_then_written_once(
     sink.close(5)
     assert target.data == b"".join(f"line {number}\n".encode() for number in range(10))
     assert losses.totals() == {LOG_WRITE_FAILED: 0}
+
+
+def test_records_that_wait_for_a_disk_wait_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects would lengthen each garbage collection; the bound then counts the lines' own size."""
+    monkeypatch.setattr("comfyui_telemetry._sinks._RETRY_S", 0.01)
+    target, losses = _Failing(), Losses()
+    sink = QueuedSink(target, losses, "a.jsonl")
+    sink.put(b"in flight\n")
+    until(lambda: target.tries > 1)
+    renderer = Renderer({semconv.SERVICE_NAME: "svc"})
+    records = [
+        Prepared(
+            renderer, losses, (0, "info", str(n), "e", trace.INVALID_SPAN_CONTEXT, str(n)), {}, {}
+        )
+        for n in range(20)
+    ]
+    for record in records:
+        sink.put(record)
+    until(lambda: all(isinstance(line, bytes) for line in list(sink._lines)))
+    lines = [record.line() for record in records]
+    assert sink._bytes == len(b"in flight\n") + sum(map(len, lines))
+    target.room = True
+    sink.close(5)
+    assert target.data == b"in flight\n" + b"".join(lines)
+    assert sink._bytes == 0
 
 
 def test_a_queue_that_is_full_counts_what_it_drops() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
@@ -21,13 +21,18 @@ class _Exporter(SpanExporter):
     def __init__(self, *, up: bool = False, raises: bool = False) -> None:
         self.up = up
         self.raises = raises
-        self.names: list[str] = []
+        self.spans: list[ReadableSpan] = []
         self.tries = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the spans that have come."""
+        return [span.name for span in self.spans]
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.tries += 1
         if self.up:
-            self.names.extend(span.name for span in spans)
+            self.spans.extend(spans)
             return SpanExportResult.SUCCESS
         if self.raises:
             raise ConnectionError("refused")
@@ -80,6 +85,30 @@ def test_spans_outlive_a_restart_of_the_agent() -> None:
     assert queue.force_flush()
     assert exporter.names == [str(number) for number in range(20)]
     assert losses.totals() == {SPAN_EXPORT_FAILED: 0}
+    queue.close(5)
+
+
+def test_spans_that_wait_for_an_agent_cost_a_garbage_collection_little() -> None:
+    """What waits sheds the SDK's locks and lists, arrives the same, and tells what it left out."""
+    exporter, losses = _Exporter(), Losses()
+    queue = SpanQueue([exporter], losses, delay_s=0.01)
+    provider = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_attributes=2))
+    provider.add_span_processor(queue)
+    tracer = provider.get_tracer("t")
+    tracer.start_span("in flight").end()
+    until(lambda: exporter.tries >= 1)
+    with tracer.start_as_current_span("waits", attributes={"a": 1, "b": "x"}) as waits:
+        waits.add_event("e", {"n": 2})
+    tracer.start_span("cut", attributes={"a": 1, "b": 2, "c": 3}).end()
+    until(lambda: type(queue._queue[0]._attributes) is dict)
+    exporter.up = True
+    assert queue.force_flush()
+    _, lean, cut = exporter.spans
+    assert (lean.context, lean.attributes) == (waits.get_span_context(), {"a": 1, "b": "x"})
+    assert [(event.name, dict(event.attributes or {})) for event in lean.events] == [
+        ("e", {"n": 2})
+    ]
+    assert cut.dropped_attributes == 1
     queue.close(5)
 
 
