@@ -188,6 +188,10 @@ async def _service(folder: Path, sink: str) -> AsyncIterator[tuple[str, psutil.P
                     if (await session.get(f"{base}/readyz")).ok:
                         break
                 await asyncio.sleep(0.1)
+            else:
+                raise RuntimeError(
+                    f"the service ended with {process.returncode}; it said why above"
+                )
         yield base, psutil.Process(process.pid)
     finally:
         if process.returncode is None:
