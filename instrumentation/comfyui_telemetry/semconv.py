@@ -353,7 +353,6 @@ EVENT_MODEL_REFUSED = _event(
 )
 EVENT_SIZE_ADVICE = _event("ddcolor.size.advice", "A size lies outside the advice.")
 EVENT_TELEMETRY_DEGRADED = _event("comfyui.telemetry.degraded", "Telemetry is lost or limited.")
-EVENT_PART_STARTED = _event("ddcolor.part.started", "A part of the stack is ready.")
 EVENT_PART_EXITED = _event("ddcolor.part.exited", "A part of the stack ended unasked.")
 EVENT_PART_STOPPED = _event("ddcolor.part.stopped", "A part of the stack was stopped.")
 EVENT_ALERT_ACCEPTED = _event("ddcolor.alert.accepted", "The notifier took an alert.")
