@@ -2,10 +2,10 @@
 
 Lines are appended, so that a change costs the same whatever waits. The file is emptied now and then
 when nothing waits or runs (each time would cost more than the rest of a small prompt), and written
-anew when it has grown. What a dying process wrote the operating
-system still holds; for a machine that loses power there is :meth:`Journal.sync`, which a prompt's
-sender is made to wait for. Other changes are not worth a wait: the worst that their loss does is
-that a prompt which was done or deleted runs once more.
+anew when it has grown. What a dying process wrote the operating system still holds; for a machine
+that loses power there is :meth:`Journal.sync`, which a prompt's sender is made to wait for. Other
+changes are not worth a wait: the worst that their loss does is that a prompt which was done or
+deleted runs once more.
 """
 
 from __future__ import annotations
