@@ -24,7 +24,7 @@ from .mark import Mark
 from .sources import Sources
 
 # A writer may still have a renamed file open: ours look once a second.
-_QUIET_S = 5.0
+QUIET_S = 5.0
 
 Complain = Callable[[Path, OSError], None]
 
@@ -33,12 +33,14 @@ class Follower:
     """Gives out the lines of ``sources`` as they come.
 
     ``complain`` is told of each file that cannot be read, once until it can; it is tried again at
-    each look. Nothing here raises OSError.
+    each look. A file in which nothing came for ``quiet_s`` is done if it was renamed, and its last
+    line counts though it has no end. Nothing here raises OSError.
     """
 
-    def __init__(self, sources: Sources, complain: Complain) -> None:
+    def __init__(self, sources: Sources, complain: Complain, quiet_s: float = QUIET_S) -> None:
         self._sources = sources
         self._complain = complain
+        self._quiet_s = quiet_s
         self._open: dict[tuple[int, int], FollowedFile] = {}
         # Rotated files that were read to their end and are still there, and what they were.
         self._done: dict[tuple[int, int], tuple[Mark, Path]] = {}
@@ -107,7 +109,7 @@ class Follower:
                 yield from file.read()
                 if file.has_more():
                     waiting.add(file.base)
-                elif _is_whole(file):
+                elif self._is_whole(file):
                     yield from file.flush()
             except OSError as error:
                 self._say(file.path, error)
@@ -197,11 +199,25 @@ class Follower:
 
     def _leave(self, file: FollowedFile, present: Mapping[tuple[int, int], Path]) -> None:
         """Let a file that is no longer written go once it was read and has been quiet."""
-        quiet = time.monotonic() - file.grown_at >= _QUIET_S
-        if quiet and not file.begun and not self._try(file, FollowedFile.has_more):
+        if self._is_quiet(file) and not file.begun and not self._try(file, FollowedFile.has_more):
             self._let_go(file)
             if file.identity not in present:
                 del self._done[file.identity]
+
+    def _is_quiet(self, file: FollowedFile) -> bool:
+        return time.monotonic() - file.grown_at >= self._quiet_s
+
+    def _is_whole(self, file: FollowedFile) -> bool:
+        """Say whether a line without an end is to be taken as it is: nothing more will come."""
+        if not file.begun or not self._is_quiet(file):
+            return False
+        if not file.is_live or not file.begun.lstrip().startswith(b"{"):
+            return True
+        try:
+            orjson.loads(file.begun)
+        except orjson.JSONDecodeError:
+            return False
+        return True
 
     def _let_go(self, file: FollowedFile) -> None:
         self._done[file.identity] = (file.mark(), file.base)
@@ -248,16 +264,3 @@ def _strangers(marks: Sequence[Mark], known: set[Path]) -> Iterator[tuple[Path, 
         except OSError:
             # The folder, or a file in it, is gone.
             continue
-
-
-def _is_whole(file: FollowedFile) -> bool:
-    """Say whether a line without an end is to be taken as it is: nothing has come for a while."""
-    if not file.begun or time.monotonic() - file.grown_at < _QUIET_S:
-        return False
-    if not file.is_live or not file.begun.lstrip().startswith(b"{"):
-        return True
-    try:
-        orjson.loads(file.begun)
-    except orjson.JSONDecodeError:
-        return False
-    return True

@@ -14,7 +14,7 @@ from comfyui_telemetry import semconv
 from ddcolor_operations.rules.documents import Document
 
 from .engine import Answer, Engine, EngineSettings
-from .follower import Follower
+from .follower import QUIET_S, Follower
 from .mark import Mark
 from .news import News
 from .records import Records
@@ -63,13 +63,15 @@ class Session:
         self._news = news
         self._log = log
         self._sender = Sender(settings.notifier, settings.token, self._taken, log)
-        self._follower = Follower(settings.sources, self._cannot_read)
+        # Whoever wants what is there now does not wait for more of it.
+        quiet_s = 0.0 if settings.once else QUIET_S
+        self._follower = Follower(settings.sources, self._cannot_read, quiet_s)
         self._records = Records(settings.form, settings.service_name)
         self._ready: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._done = asyncio.Event()
         self._sent_serial = 0
         self._done_serial = 0
-        self._generations: set[str] = set()
+        self._sent_files: set[str] = set()
         self._named: list[Path] = []
         self._tick_at = 0.0
         self._look_at = 0.0
@@ -99,10 +101,10 @@ class Session:
         await self._begin(await self._ready)
         while True:
             self._follower.look_if_cut()
-            begin = self._position() if self._has_new_file() else None
+            begin = None if self._follower.generations() <= self._sent_files else self._position()
             documents = self._documents()
             if documents:
-                end = self._position()
+                end = self._next_position()
                 await self._until_done(self._sent_serial - _IN_FLIGHT)
                 await self._engine.documents(documents, begin, end)
             if self._follower.has_more():
@@ -111,7 +113,7 @@ class Session:
                 continue
             if documents or time.monotonic() >= self._tick_at:
                 self._tick_at = time.monotonic() + _TICK_S
-                await self._engine.tick(self._position())
+                await self._engine.tick(self._next_position())
             if self._settings.once:
                 await self._finish()
                 return
@@ -159,14 +161,13 @@ class Session:
                 )
         return found
 
-    def _has_new_file(self) -> bool:
-        generations = self._follower.generations()
-        new = not generations <= self._generations
-        self._generations = generations
-        return new
+    def _next_position(self) -> dict[str, Any]:
+        """Return where the reading has come to, to be sent: the worker will answer it."""
+        self._sent_serial += 1
+        self._sent_files = self._follower.generations()
+        return self._position()
 
     def _position(self) -> dict[str, Any]:
-        self._sent_serial += 1
         marks = [mark.to_json() for mark in self._follower.marks()]
         return {"serial": self._sent_serial, "files": marks}
 
