@@ -173,8 +173,8 @@ def _insert(
 def prune(connection: sqlite3.Connection, before: float) -> int:
     """Forget settled alerts received before ``before``; return how many.
 
-    An alert with a delivery that is still pending is kept, however old, and so is one that holds
-    the window of an episode that is not over: with it its acknowledgement and its end would be lost.
+    An alert with a delivery that is still pending is kept, however old. So is one that holds the
+    window of an episode that is not over: its acknowledgement and its end would be lost with it.
     """
     connection.execute("DELETE FROM attempts WHERE started_at < ?", (before,))
     connection.execute("DELETE FROM silences WHERE until < ?", (before,))
