@@ -69,6 +69,28 @@ def test_a_notifier_that_is_killed_is_said_and_its_return_too(
         assert not [canary for canary in CANARIES if canary in text]
 
 
+def test_a_disk_that_takes_nothing_more_does_not_end_the_watch(
+    all_places: Places, notifier: NotifierProcess
+) -> None:
+    """It may be what the notifier has died of."""
+    log_file, state = all_places.folder / "watchdog.jsonl", all_places.folder / "state"
+    options = ("--log-file", str(log_file), "--state", str(state / "watchdog.json"))
+    dog = subprocess.Popen(command(all_places, notifier, *options), stdout=subprocess.DEVNULL)
+    try:
+        while not (state / "watchdog.json").exists():
+            assert dog.poll() is None
+        state.rename(all_places.folder / "away")
+        state.write_text("in the way", encoding="utf-8")
+        notifier.kill()
+        for place in all_places.all:
+            place.wait_for(1)
+    finally:
+        dog.terminate()
+        assert dog.wait(30) == 0
+
+    assert "Who has been told could not be written" in log_file.read_text(encoding="utf-8")
+
+
 def test_once_is_for_cron(all_places: Places, notifier: NotifierProcess) -> None:
     """Exit status 0 and 1, JSON on the output, and nothing said after one failure."""
 

@@ -7,25 +7,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from ddcolor_operations.notifier import deliveries
-from ddcolor_operations.notifier.channels.base import (
-    Blocked,
-    Channel,
-    Delivered,
-    Message,
-    Outcome,
-    Retry,
-)
+from ddcolor_operations.notifier.channels.base import Blocked, Channel, Delivered
 from ddcolor_operations.notifier.config import Config
 from ddcolor_operations.notifier.database import Database
-from ddcolor_operations.notifier.deliveries import Claim, Item, Pace, RetryPolicy, Wait
+from ddcolor_operations.notifier.deliveries import Claim, Item, Pace, Wait
 from ddcolor_operations.notifier.events import AlertLog
 from ddcolor_operations.notifier.mentions import Mention
-from ddcolor_operations.notifier.messages import Renderer, TemplateError
+from ddcolor_operations.notifier.messages import Renderer
 from ddcolor_operations.notifier.occasions import Form
+from ddcolor_operations.notifier.sending import send
 
 T = TypeVar("T")
 
@@ -95,14 +88,16 @@ class Worker:
             await self._deliver(step)
 
     async def _deliver(self, claim: Claim) -> None:
-        try:
-            outcome = await self._channel.send(self._message(claim))
-        except Exception as error:  # noqa: BLE001 - as in run()
-            self._log.trouble("A channel raised", type(error).__qualname__)
-            outcome = Retry(f"unexpected {type(error).__qualname__}", maybe_sent=True)
-        now = time.time()
+        outcome = await send(
+            self._channel,
+            claim.items,
+            renderer=self._renderer,
+            log=self._log,
+            mention=self._mention(claim.items),
+        )
+        now, policy = time.time(), self._policy
         settled = await self._on_disk(
-            partial(_settle, claim=claim, outcome=outcome, now=now, policy=self._policy),
+            lambda c: deliveries.settle(c, claim, outcome, now, policy),
             # Until the answer is on disk the message must not be sent again.
             give_up_when_stopping=False,
         )
@@ -114,19 +109,6 @@ class Worker:
                 self._log.failed(self._name, items, status, outcome.error)
         if isinstance(outcome, Blocked):
             self._log.note(f"Channel {self._name} waits {outcome.seconds:.0f} s")
-
-    def _message(self, claim: Claim) -> Message:
-        now, mention = time.time(), self._mention(claim.items)
-        over = claim.items[0].form is Form.OVER
-        level = 1 if over else max(item.alert.level for item in claim.items)
-        format_, limit = self._channel.shape(level, mention)
-        try:
-            message = self._renderer.render(claim.items, format_, limit, now)
-        except TemplateError as error:
-            # An alert is worth more than its layout.
-            self._log.trouble("A template failed, the plain message is sent", str(error))
-            message = self._renderer.fallback(claim.items, format_, limit, now)
-        return replace(message, mention=mention)
 
     def _mention(self, items: Sequence[Item]) -> Mention | None:
         """Return whom the routing lets the message call; None leaves it to the channel."""
@@ -160,14 +142,3 @@ class Worker:
                 await self._woken.wait()
         except TimeoutError:
             pass
-
-
-def _settle(
-    connection: sqlite3.Connection,
-    *,
-    claim: Claim,
-    outcome: Outcome,
-    now: float,
-    policy: RetryPolicy,
-) -> dict[str, list[deliveries.Item]]:
-    return deliveries.settle(connection, claim, outcome, now, policy)

@@ -76,7 +76,9 @@ def watchdog(
     except (ConfigError, WordingError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"{error}: give a --state that can be written") from None
+        raise click.ClickException(
+            f"{error}: give a --state and a --log-file that can be written"
+        ) from None
     if once:
         said = f"the notifier at {place} {'answers' if alive else 'does not answer'}"
         click.echo(json.dumps({"url": place, "alive": alive}) if as_json else said)
@@ -91,6 +93,9 @@ async def _watch(config: Config, url: str, state_path: Path, log: AlertLog, *, o
         alive = await dog.look(time.time())
         save_state(state_path, state)
         return alive
+    # A place that cannot be written is said at the start. Later a full disk must not end the watch:
+    # it may be what the notifier has died of.
+    save_state(state_path, state)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -98,7 +103,10 @@ async def _watch(config: Config, url: str, state_path: Path, log: AlertLog, *, o
     alive = True
     while not stopped.is_set():
         alive = await dog.look(time.time())
-        save_state(state_path, state)
+        try:
+            save_state(state_path, state)
+        except OSError as error:
+            log.trouble("Who has been told could not be written down", error.strerror or "")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(config.watchdog.every_s):
                 await stopped.wait()

@@ -12,14 +12,19 @@ class State:
     """Since when the notifier has not answered, and who has been told.
 
     Times are seconds since the epoch. ``told`` holds the channels that know of a death and have
-    not heard that it is over, with since when it was; ``unsure`` those whose last try may have
-    arrived.
+    not heard that it is over, with since when it was; ``unsure`` those that may have what they
+    are being told, by a try without an answer. ``back_at`` is since when the notifier answers
+    again, while somebody is still to hear of that. ``failures`` counts the tries in a row that a
+    channel did not confirm; it is not tried again before ``next_at``.
     """
 
     checked_at: float | None = None
     failing_since: float | None = None
     told: dict[str, float] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
+    back_at: float | None = None
+    failures: dict[str, int] = field(default_factory=dict)
+    next_at: dict[str, float] = field(default_factory=dict)
 
 
 def load_state(path: Path) -> State:

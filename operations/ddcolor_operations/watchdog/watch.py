@@ -12,13 +12,14 @@ import aiohttp
 
 from comfyui_telemetry.catalogue import CATALOGUE
 from ddcolor_operations.notifier.alert import Alert
-from ddcolor_operations.notifier.channels.base import Channel, Delivered, GiveUp, Message, Retry
+from ddcolor_operations.notifier.channels.base import Blocked, Delivered, GiveUp, Retry
 from ddcolor_operations.notifier.config import Config
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.events import AlertLog
-from ddcolor_operations.notifier.messages import Renderer, TemplateError
+from ddcolor_operations.notifier.messages import Renderer
 from ddcolor_operations.notifier.occasions import Episode, Form
 from ddcolor_operations.notifier.paths import KIND
+from ddcolor_operations.notifier.sending import send
 from ddcolor_operations.notifier.views import Reader
 from ddcolor_operations.notifier.wording import load_wording
 from ddcolor_operations.watchdog.state import State
@@ -51,6 +52,7 @@ class Watchdog:
     def __init__(self, config: Config, probe: Probe, state: State, log: AlertLog) -> None:
         """Watch with ``probe``; raises WordingError."""
         self._settings = config.watchdog
+        self._policy = config.retry
         self._channels = {name: config.channels[name] for name in config.watchdog.channels}
         wording = load_wording(config.language, config.templates_dir)
         self._reader = Reader(wording, config.zone, config.kibana)
@@ -66,11 +68,14 @@ class Watchdog:
         if state.checked_at is None or not 0 <= now - state.checked_at <= longest:
             # Nobody has looked for a while (the machine was off): start to count anew.
             state.failing_since = None
+            state.next_at.clear()
         state.checked_at = now
         if alive:
             state.failing_since = None
+            state.back_at = state.back_at or now
             await self._tell_all(self._back, [n for n in self._channels if n in state.told], now)
         else:
+            state.back_at = None
             if state.failing_since is None:
                 state.failing_since = now
                 self._log.trouble("The notifier does not answer", "no good answer of /healthz")
@@ -79,12 +84,15 @@ class Watchdog:
                 await self._tell_all(self._dead, waiting, now)
         # A channel that was taken out of the configuration cannot be told of the end.
         state.told = {name: at for name, at in state.told.items() if name in self._channels}
+        if not state.told:
+            state.back_at = None
         return alive
 
     async def _tell_all(
         self, tell: Callable[[str, float], Awaitable[None]], names: list[str], now: float
     ) -> None:
-        await asyncio.gather(*(tell(name, now) for name in names))
+        due = [name for name in names if self._state.next_at.get(name, now) <= now]
+        await asyncio.gather(*(tell(name, now) for name in due))
 
     async def _dead(self, name: str, now: float) -> None:
         since = self._state.failing_since or now
@@ -93,33 +101,35 @@ class Watchdog:
 
     async def _back(self, name: str, now: float) -> None:
         since = self._state.told[name]
-        episode = Episode(since=since, last_at=now, total=1, resolved=True)
+        # One moment for all tries: what names the message is made from it.
+        back_at = self._state.back_at or now
+        episode = Episode(since=since, last_at=back_at, total=1, resolved=True)
         item = replace(self._item(name, since, now), occasion=episode, form=Form.OVER)
         if await self._send(name, item, now):
             del self._state.told[name]
 
     async def _send(self, name: str, item: Item, now: float) -> bool:
         """Send one message; return whether that is settled, also if it can never be sent."""
-        channel = self._channels[name]
-        outcome = await channel.send(self._message(channel, item, now))
-        if name in self._state.unsure:
-            self._state.unsure.remove(name)
+        state, channel = self._state, self._channels[name]
+        outcome = await send(channel, [item], renderer=self._renderer, log=self._log)
         if isinstance(outcome, Delivered):
             self._log.note(f"Watchdog told {name}")
-            return True
-        self._log.trouble(f"Watchdog could not tell {name}", outcome.error)
-        if isinstance(outcome, Retry) and outcome.maybe_sent:
-            self._state.unsure.append(name)
-        return isinstance(outcome, GiveUp)
-
-    def _message(self, channel: Channel, item: Item, now: float) -> Message:
-        level = 1 if item.form is Form.OVER else item.alert.level
-        format_, limit = channel.shape(level, None)
-        try:
-            return self._renderer.render([item], format_, limit, now)
-        except TemplateError as error:
-            self._log.trouble("A template failed, the plain message is sent", str(error))
-            return self._renderer.fallback([item], format_, limit, now)
+        else:
+            self._log.trouble(f"Watchdog could not tell {name}", outcome.error)
+        failures = state.failures.pop(name, 0) + 1
+        match outcome:
+            case Delivered() | GiveUp():
+                state.next_at.pop(name, None)
+                state.unsure = [other for other in state.unsure if other != name]
+                return True
+            case Blocked():
+                state.next_at[name] = now + outcome.seconds
+            case Retry():
+                state.next_at[name] = now + self._policy.delay(failures)
+                if outcome.maybe_sent and name not in state.unsure:
+                    state.unsure.append(name)
+        state.failures[name] = failures
+        return False
 
     def _item(self, name: str, since: float, now: float) -> Item:
         identity = f"{RULE}|{since!r}"

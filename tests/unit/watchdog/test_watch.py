@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ddcolor_operations.notifier.channels.wecom import WeCom
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.events import AlertLog
 from ddcolor_operations.receivers import Failure
@@ -137,6 +138,62 @@ async def test_a_message_that_is_refused_for_ever_is_not_tried_for_ever(
     await dog.looks(0, until=300)
 
     assert all_places.dingtalk.requests == 1
+
+
+async def test_a_robot_that_blocks_is_left_alone_until_it_is_over(all_places: Places) -> None:
+    """Ten minutes at DingTalk, also for a watchdog that is started anew."""
+    all_places.dingtalk.fail(Failure.code(130101))
+    state = State()
+    for start in (0, 300):
+        dog = Dog(all_places, state)
+        dog.alive = False
+        await dog.looks(start, until=start + 290)
+    assert all_places.dingtalk.requests == 1
+
+    await dog.looks(600, until=700)
+    assert len(all_places.dingtalk.received) == 1
+
+
+async def test_tries_become_rarer_and_say_that_they_may_be_repeats(all_places: Places) -> None:
+    """A gateway that never answers does not send a message at each look."""
+    all_places.wecom.fail(Failure.swallow(), times=6)
+    all_places.wecom.fail(Failure.status(500))
+    dog = Dog(all_places)
+    dog.alive = False
+    await dog.looks(0, until=600)
+
+    texts = [message.text for message in all_places.wecom.received]
+    assert ["可能重复" in text for text in texts] == [False, True, True, True, True, True, True]
+    assert all_places.wecom.requests == 8
+
+
+async def test_each_try_to_say_that_it_is_back_is_the_same_message(all_places: Places) -> None:
+    """The other side knows by the id what it has, and the time is that of the return."""
+    dog = Dog(all_places)
+    dog.alive = False
+    await dog.looks(0, until=60)
+    dog.alive = True
+    all_places.mail.fail(Failure.swallow())
+    await dog.looks(70, until=120)
+
+    _, *back = all_places.mail.received
+    assert len(back) == 2
+    assert len({message.details["message_id"] for message in back}) == 1
+
+
+async def test_a_channel_that_raises_ends_no_watchdog(
+    all_places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other channels are told, and it is tried again."""
+    dog = Dog(all_places)
+    dog.alive = False
+    with monkeypatch.context() as broken:
+        broken.setattr(WeCom, "payload", lambda *_: 1 / 0)
+        await dog.looks(0, until=60)
+    assert [len(received) for received in texts(all_places)] == [0, 1, 1, 1]
+
+    await dog.looks(70, until=100)
+    assert [len(received) for received in texts(all_places)] == [1, 1, 1, 1]
 
 
 async def test_a_restart_of_the_watchdog_says_nothing_twice(
