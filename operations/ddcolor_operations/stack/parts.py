@@ -77,8 +77,9 @@ def _elasticsearch(config: StackConfig) -> Part:
     )
 
     def install_templates() -> None:
-        # Before any data: a document without a matching template is refused and gone.
-        with connect(url) as client:
+        # Before any data: a document without a matching template is refused and gone. All parts
+        # start at the same time, so it may take Elasticsearch longer than usual to answer.
+        with connect(url, request_timeout_s=60.0) as client:
             setup.install(client, project_root() / "collector" / "elasticsearch")
 
     return Part(
