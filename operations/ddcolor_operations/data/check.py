@@ -20,7 +20,7 @@ from ddcolor_operations.elastic.setup import (
 from ddcolor_operations.elastic.streams import Stream, read_streams
 
 from .letters import DEAD_LETTERS, FAILURES
-from .retention import outlived
+from .retention import FAILURES_KEEP, outlived
 
 _SETUP = "Run: ddcolor-obs data setup"
 _KEEP = "See that `ddcolor-obs data keep` runs; once by hand: ddcolor-obs data retention"
@@ -75,9 +75,13 @@ def _check_stream(stream: Stream, now: datetime, *, managed: bool) -> Iterator[F
     if managed and written.lifecycle != policy.name:
         problem = f"its index has the lifecycle {written.lifecycle}, not {policy.name}"
     yield Finding(f"lifecycle of {stream.name}", problem, _SETUP)
-    old = [index.name for index, _ in outlived(stream.indices, policy.keep + _PATIENCE, now)]
-    problem = f"older than {policy.keep.days} days: {', '.join(old)}" if old else None
-    yield Finding(f"age of {stream.name}", problem, _KEEP)
+    for what, indices, keep in (
+        (stream.name, stream.indices, policy.keep),
+        (f"{stream.name}::failures", stream.failures, FAILURES_KEEP),
+    ):
+        old = [index.name for index, _ in outlived(indices, keep + _PATIENCE, now)]
+        problem = f"older than {keep.days} days: {', '.join(old)}" if old else None
+        yield Finding(f"age of {what}", problem, _KEEP)
 
 
 def _check_letters(client: Elasticsearch, now: datetime) -> Finding:

@@ -91,6 +91,18 @@ def test_check_finds_data_that_would_be_kept_too_long(
     assert said in result.output
 
 
+def test_check_finds_refused_documents_that_are_kept_too_long(memory: Memory) -> None:
+    """The failure store has a time of its own, however long its data stream is kept."""
+    set_letters(memory, refused=0, recorded=0)
+    assert run(memory, "setup").exit_code == 0
+    times = [datetime.now(UTC) - timedelta(days=age) for age in (60, 40, 0)]
+    memory.add_stream("metrics-ddcolor.otel-default", times[2:], failures=times)
+    result = run(memory, "check")
+    assert (
+        "::failures: older than 30 days: .fs-metrics-ddcolor.otel-default-000001" in result.output
+    )
+
+
 def test_check_finds_refused_documents_without_a_record(memory: Memory) -> None:
     """If nobody collects refused documents, no rule hears of them: that is a problem."""
     assert run(memory, "setup").exit_code == 0
