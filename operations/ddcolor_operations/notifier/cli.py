@@ -305,7 +305,12 @@ def _start(since: str) -> str:
     """Return the RFC 3339 time that ``since`` means; a span counts back from now."""
     if _SPAN.fullmatch(since) is None:
         return since
-    return to_rfc3339(datetime.now(UTC) - timedelta(seconds=_seconds(since)))
+    try:
+        return to_rfc3339(datetime.now(UTC) - timedelta(seconds=_seconds(since)))
+    except OverflowError:
+        raise click.BadParameter(
+            f"{since!r} is before the calendar begins", param_hint="--since"
+        ) from None
 
 
 def _seconds(span: str) -> float:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -20,7 +21,7 @@ def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -
     """Return the notifier's token from ``file``, else from DDCOLOR_NOTIFIER_TOKEN, else None."""
     if file is not None:
         return file.read_text(encoding="utf-8").strip() or None
-    return environment.get("DDCOLOR_NOTIFIER_TOKEN") or None
+    return environment.get("DDCOLOR_NOTIFIER_TOKEN", "").strip() or None
 
 
 class Client:
@@ -36,16 +37,16 @@ class Client:
 
     def alert(self, reference: str) -> dict[str, Any]:
         """Return the alert whose id starts with ``reference``."""
-        return self._ask("GET", f"/alerts/{reference}", {})
+        return self._ask("GET", f"/alerts/{_part(reference)}", {})
 
     def retry(self, reference: str | None, channel: str | None) -> dict[str, Any]:
         """Make dead deliveries pending again, of one alert or of all."""
-        path = f"/alerts/{reference}/retry" if reference else "/alerts/retry"
+        path = f"/alerts/{_part(reference)}/retry" if reference else "/alerts/retry"
         return self._ask("POST", path, {"channel": channel})
 
     def acknowledge(self, reference: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """Take on the episode of an alert, or of the fault that ``body`` names."""
-        path = f"/alerts/{reference}/ack" if reference else "/alerts/ack"
+        path = f"/alerts/{_part(reference)}/ack" if reference else "/alerts/ack"
         return self._ask("POST", path, {}, body)
 
     def open(self) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Client:
 
     def forget_path(self, path: str) -> dict[str, Any]:
         """Expect no more heartbeats of a path."""
-        return self._ask("DELETE", f"/heartbeats/{path}", {})
+        return self._ask("DELETE", f"/heartbeats/{_part(path)}", {})
 
     def silence(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Start a silence; return its ``id`` and ``until``."""
@@ -91,6 +92,11 @@ class Client:
                 allow_redirects=False,
             )
             data = reply.json()
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            # Its own text would show the token.
+            raise ClientError(
+                "no header can carry the notifier's token: give one line of ASCII, nothing else"
+            ) from None
         except requests.ConnectionError:
             raise ClientError(f"no notifier at {self._url}: start it, or give --url") from None
         except (requests.RequestException, ValueError) as error:
@@ -99,3 +105,8 @@ class Client:
             what = data.get("error") if isinstance(data, dict) else None
             raise ClientError(str(what or f"{self._url} answered HTTP {reply.status_code}"))
         return data
+
+
+def _part(text: str) -> str:
+    """Return ``text`` as one part of an address, dots too: ``..`` would lead elsewhere."""
+    return quote(text, safe="").replace(".", "%2E")

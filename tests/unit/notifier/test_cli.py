@@ -176,6 +176,31 @@ def test_without_a_notifier_the_error_says_where_it_was_sought() -> None:
     assert "no notifier at http://127.0.0.1:9: start it, or give --url" in result.output
 
 
+@pytest.mark.parametrize("token", ["canary\nsecond line", "canary-钥"])
+def test_a_token_that_no_header_can_carry_is_not_shown(token: str) -> None:
+    """The error says what a token is, and holds nothing of it."""
+    result = CliRunner().invoke(alerts, ["open"], env={"DDCOLOR_NOTIFIER_TOKEN": token})
+
+    assert (result.exit_code, "canary" in result.output) == (1, False)
+    assert "no header can carry the notifier's token" in result.output
+
+
+@pytest.mark.parametrize("reference", ["../healthz", "..", "a?b", "a b"])
+def test_a_reference_stays_one_part_of_the_address(running: Running, reference: str) -> None:
+    """What is no id is refused as one, wherever it would lead."""
+    result = running("show", reference)
+
+    assert result.exit_code == 1
+    assert "is not 4 to 32 lower-case hex digits" in result.output
+
+
+def test_a_time_before_the_calendar_is_wrong_usage(running: Running) -> None:
+    """No traceback for a span that nobody can mean."""
+    result = running("list", "--since", "999999d")
+
+    assert (result.exit_code, "before the calendar begins" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize("kind", CATALOGUE)
 def test_preview_shows_every_kind_of_fault(kind: str) -> None:
     """All formats, nothing sent."""
