@@ -76,7 +76,7 @@ def load_config(path: Path, environment: Mapping[str, str] | None = None) -> Con
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: name a readable file") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:  # a date as 2026-13-45 is a ValueError
         raise ConfigError(f"{path}: not YAML: {error}") from None
     try:
         return _config(data, path, os.environ if environment is None else environment)

@@ -62,7 +62,7 @@ def load_wording(language: str, override: Path | None) -> Wording:
 def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # 2026-13-45 is a ValueError
         raise WordingError(f"{path}: {error}") from None
     if not isinstance(data, dict) or not all(isinstance(part, dict) for part in data.values()):
         raise WordingError(f"{path}: must map texts, values and levels to names and words")

@@ -103,6 +103,7 @@ def test_paths_are_relative_to_the_file(folder: Path) -> None:
     [
         ("[1]", "mapping"),
         ("a: [", "not YAML"),
+        ("a: 2026-13-45", "not YAML: month must be in 1..12"),
         ("prot: 8085", r"prot: unknown setting: did you mean 'port'\?"),
         ("port: eighty", "port: a number is needed"),
         ("port: 70000", "port: 70000 is not within 0 and 65535"),
