@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ddcolor_operations.secrets.errors import StoreError
 from ddcolor_operations.secrets.uses import REFERENCE
@@ -37,7 +37,7 @@ def hide(text: str) -> str:
 
 def _telling_parts(value: str) -> set[str]:
     """Return the value, the words of a header and the parameters of a webhook."""
-    parameters = [text for _, text in parse_qsl(urlsplit(value).query)] if "?" in value else []
+    parameters = [text for _, text in parse_qsl(value.partition("?")[2])]
     return {part for part in (value, *value.split(), *parameters) if len(part) >= _SHORTEST}
 
 
