@@ -23,7 +23,7 @@ _PAUSES_S = (0.2, 0.5)
 # After that no alert waits for it, for this long: a hundred alerts must not wait one by one.
 _AWAY_S = 1.0
 # Sending the same alert again cannot mend these. The notifier says why in its answer.
-_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 class NotifierAlerter(NotifierPost):

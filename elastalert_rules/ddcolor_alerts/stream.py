@@ -21,7 +21,7 @@ Lines in (each one JSON object; times are RFC 3339 with a zone):
     while nothing is written, but none while you are still reading a backlog: rules on silence go
     by it, rule files are looked at, and what is old is forgotten. ``position`` may stand here too.
 ``{"taken": ["ALERT_ID", ...]}``
-    The notifier has answered 202 (or 400) for these; they are not given out again.
+    The notifier has answered 202 (or 400, 413) for these; they are not given out again.
 
 Lines out:
 

@@ -216,11 +216,13 @@ class AlerterTest(unittest.TestCase):
         assert "127.0.0.1:1" in str(caught.exception)
 
     def test_gives_up_what_the_notifier_calls_unusable(self) -> None:
-        """A 400 is logged and not tried again: it would be refused for ever."""
-        Notifier.statuses[:] = [400]
-        with self.assertLogs("ddcolor_alerts.alerter", "ERROR"):
-            self.alerter.alert([make_match()])
-        assert len(Notifier.bodies) == 1
+        """A 400 or 413 is logged and not tried again: it would be refused for ever."""
+        for status in (400, 413):
+            Notifier.bodies.clear()
+            Notifier.statuses[:] = [status]
+            with self.subTest(status), self.assertLogs("ddcolor_alerts.alerter", "ERROR"):
+                self.alerter.alert([make_match()])
+            assert len(Notifier.bodies) == 1
 
     def test_shows_its_token_if_there_is_one(self) -> None:
         """It comes from the environment; neither the history nor an error has it."""
