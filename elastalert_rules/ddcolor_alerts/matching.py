@@ -9,6 +9,7 @@ from elastalert.util import EAException, lookup_es_key
 
 from ddcolor_alerts.alert import RECORD_UID, to_moment
 from ddcolor_alerts.streaks import Place
+from ddcolor_alerts.values import equal
 
 Event = Mapping[str, Any]
 
@@ -46,13 +47,16 @@ class FieldMatcher:
         if not isinstance(spec, dict) or not spec:
             raise EAException(f"{option}: give one or more fields with their values")
         self._wanted = {
-            str(field): [str(item) for item in (values if isinstance(values, list) else [values])]
+            str(field): values if isinstance(values, list) else [values]
             for field, values in spec.items()
         }
 
     def __call__(self, event: Event) -> bool:
         """Return whether ``event`` has one of the wanted values in every field."""
-        return all(str(value_of(event, field)) in values for field, values in self._wanted.items())
+        return all(
+            any(equal(value_of(event, field), wanted) for wanted in values)
+            for field, values in self._wanted.items()
+        )
 
     def query(self) -> dict[str, Any]:
         """Return the same condition as an Elasticsearch query."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from elastalert.util import EAException
 
+from ddcolor_alerts.matching import FieldMatcher
 from ddcolor_alerts.window import Measure, WindowThreshold
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -144,6 +145,18 @@ class WindowTest(unittest.TestCase):
             rule.garbage_collect(START + timedelta(minutes=minute, seconds=50))
         assert sum(map(len, rule._samples.values())) <= 150
         assert len(rule._arrived) <= 150
+
+
+class FieldMatcherTest(unittest.TestCase):
+    """What an option such as ``share`` says of a record, here and as a query."""
+
+    def test_values_are_compared_as_elasticsearch_compares_them(self) -> None:
+        """Booleans and numbers keep their type: as texts Elasticsearch refuses or misses them."""
+        matcher = FieldMatcher({"attributes.a": True, "attributes.b": [2, "x"]}, "share")
+        assert matcher({"attributes": {"a": True, "b": 2.0}})
+        assert not matcher({"attributes": {"a": False, "b": 2}})
+        terms = [{"terms": {"attributes.a": [True]}}, {"terms": {"attributes.b": [2, "x"]}}]
+        assert matcher.query() == {"bool": {"filter": terms}}
 
 
 if __name__ == "__main__":
