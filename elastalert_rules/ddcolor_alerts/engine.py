@@ -70,6 +70,7 @@ class RuleRun:
         self._store = store
         self._timeframe: timedelta = rule.get("timeframe") or timedelta(0)
         self._remembers = isinstance(self._type, Remembers)
+        self._kind = f"{type(self._type).__module__}.{type(self._type).__name__}"
         self._changed = False
         if isinstance(self._type, BaseAggregationRule | NewTermsRule):
             raise EAException(
@@ -84,7 +85,9 @@ class RuleRun:
         # ElastAlert2's own reader guesses the format of every time.
         rule["ts_to_dt"] = to_moment
         if self._remembers:
-            self._type.restore(store.state(self.name))
+            known = store.state(self.name)
+            # What a rule of this name knew as another type is of no use to this one.
+            self._type.restore(known["knows"] if known.get("type") == self._kind else {})
         else:
             self._feed_again(now)
 
@@ -113,7 +116,8 @@ class RuleRun:
     def save(self, now: datetime) -> None:
         """Put into the store what is not there yet; the store's commit makes it durable."""
         if self._changed:
-            self._store.set_state(self.name, self._type.dump())
+            state = {"type": self._kind, "knows": self._type.dump()}
+            self._store.set_state(self.name, state)
             self._changed = False
         if self._timeframe and not self._remembers:
             self._store.forget_documents(self.name, (now - self._timeframe).timestamp())

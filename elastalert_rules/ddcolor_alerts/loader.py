@@ -25,7 +25,7 @@ class CheckedLoader(FileRulesLoader):  # type: ignore[misc]  # ElastAlert2 has n
         self, filename: str, conf: dict[str, Any], args: object = None
     ) -> dict[str, Any]:
         """Return the loaded rule; raises EAException that names the file."""
-        with _as_rule_error(filename):
+        with as_rule_error(filename):
             rule: dict[str, Any] = super().load_configuration(filename, conf, args)
         self._refuse_second(filename, rule["name"], conf)
         self._names[filename] = rule["name"]
@@ -36,7 +36,7 @@ class CheckedLoader(FileRulesLoader):  # type: ignore[misc]  # ElastAlert2 has n
 
         Raises EAException that names the file.
         """
-        with _as_rule_error(filename):
+        with as_rule_error(filename):
             options: dict[str, Any] = super().load_yaml(filename)
         return options
 
@@ -48,7 +48,8 @@ class CheckedLoader(FileRulesLoader):  # type: ignore[misc]  # ElastAlert2 has n
 
 
 @contextmanager
-def _as_rule_error(filename: str) -> Iterator[None]:
+def as_rule_error(filename: str) -> Iterator[None]:
+    """Turn whatever is raised over a rule's file into EAException that names it."""
     try:
         yield
     except EAException:

@@ -16,7 +16,7 @@ from elastalert.util import EAException
 
 from ddcolor_alerts.engine import Document, Found, RuleRun
 from ddcolor_alerts.fields import Fields
-from ddcolor_alerts.loader import CheckedLoader
+from ddcolor_alerts.loader import CheckedLoader, as_rule_error
 from ddcolor_alerts.store import Store
 
 # What ElastAlert2's config says in a real run; nothing connects to these addresses.
@@ -91,7 +91,8 @@ class Rulebook:
         if old is not None:
             # The new version goes on with what the old one knows.
             old.save(now)
-        self._runs[file] = RuleRun(rule, self._store, now)
+        with as_rule_error(file):
+            self._runs[file] = RuleRun(rule, self._store, now)
         if old is not None and old.name != rule["name"]:
             self._store.forget_rule(old.name)
             changes.removed.append(old.name)

@@ -47,6 +47,11 @@ class Store:
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                # Records of the rules' windows stand in it, and in the files that SQLite lays
+                # beside it with the same mode: closed to others from the first moment.
+                path.touch(0o600)
+                if path.is_file():
+                    path.chmod(0o600)
             self._db = sqlite3.connect(str(path or ":memory:"), timeout=1.0)
             # Two processes on one file would count everything twice: the second one is refused.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -58,15 +63,13 @@ class Store:
             if version not in (0, _VERSION):
                 raise StoreError(f"{path}: written by another version ({version}): move it away")
             self._db.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
-        except sqlite3.OperationalError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise StoreError(
                 f"{path}: cannot be used ({error}): does another process watch with it, or is the"
                 " folder not writable?"
             ) from error
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{path}: is damaged ({error}): move it away, then start") from error
-        if path is not None:
-            path.chmod(0o600)
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""

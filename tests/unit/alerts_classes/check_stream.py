@@ -130,7 +130,7 @@ class StreamTest(unittest.TestCase):
             assert whole.given == len(whole.alerts)
 
     def test_a_state_that_is_of_no_use_is_said(self) -> None:
-        """A damaged file, one of another version and a folder are a sentence each."""
+        """A damaged file, one of another version, a folder and no folder are a sentence each."""
         with tempfile.TemporaryDirectory() as folder:
             damaged = Path(folder) / "damaged"
             damaged.write_bytes(b"no database" * 1000)
@@ -141,10 +141,101 @@ class StreamTest(unittest.TestCase):
             for path, said in (
                 (damaged, "is damaged"),
                 (newer, "another version"),
-                (Path(folder), ""),
+                (Path(folder), "cannot be used"),
+                (damaged / "below" / "a file", "cannot be used"),
             ):
                 with self.subTest(path), self.assertRaisesRegex(StoreError, said):
                     Store(path)
+
+    def test_a_state_is_closed_to_others_from_the_first_moment(self) -> None:
+        """Records stand in it, and in the file that SQLite writes ahead of it."""
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(Path(folder) / "state")
+            files = list(Path(folder).iterdir())
+            assert {file.name for file in files} >= {"state", "state-wal"}
+            assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+            store.close()
+
+
+RULE = """\
+name: changing
+index: logs-ddcolor.otel-default
+timestamp_field: event.ingested
+realert: {minutes: 0}
+alert: ddcolor_alerts.alerter.NotifierAlerter
+notifier_url: http://notifier.invalid
+x-ddcolor: {kind: execution_error, level: 2}
+"""
+FAILURES = """\
+type: ddcolor_alerts.consecutive.ConsecutiveFailures
+filter: [{term: {event.name: comfyui.prompt.finished}}]
+query_key: resource.attributes.service.name
+failure: {attributes.comfyui.prompt.outcome: failed}
+success: {attributes.comfyui.prompt.outcome: success}
+threshold: 2
+"""
+SILENCE = """\
+type: ddcolor_alerts.silence.SilentService
+filter: [{term: {event.name: comfyui.service.heartbeat}}]
+query_key: resource.attributes.service.name
+sign_of_life: {attributes.event.name: comfyui.service.heartbeat}
+good_bye: {attributes.event.name: comfyui.service.stopped}
+silent_after: {seconds: 90}
+"""
+
+
+class SavedRuleTest(unittest.TestCase):
+    """A rule file that is saved while the worker runs."""
+
+    def setUp(self) -> None:
+        """Make a folder of rules with one rule."""
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        self.state, self.rules = Path(folder) / "state", Path(folder) / "rules"
+        self.rules.mkdir()
+        self.write(FAILURES)
+        self.worker = self.start()
+
+    def write(self, text: str) -> None:
+        """Save the rule."""
+        (self.rules / "changing.yaml").write_text(RULE + text, encoding="utf-8")
+
+    def start(self) -> Worker:
+        """Begin as a new process does."""
+        self.store = Store(self.state)
+        worker = Worker(self.store, self.rules)
+        ready, *_ = worker.begin()
+        assert ready["ready"]["rules"] == ["changing"]
+        return worker
+
+    def saved(self) -> dict[str, Any]:
+        """Return what the worker says of the rule that was saved."""
+        tick = json.dumps({"tick": START.isoformat()}).encode()
+        (answer,) = self.worker.work([tick])
+        found: dict[str, Any] = answer["rules"]
+        return found
+
+    def test_another_type_begins_with_nothing(self) -> None:
+        """What a rule of this name knew as another type is not taken for its own."""
+        loaded = {"loaded": ["changing"], "removed": [], "refused": {}}
+        self.write(SILENCE)
+        assert self.saved() == loaded
+        list(self.worker.work(lines(30)))
+        self.write(FAILURES)
+        assert self.saved() == loaded
+        self.store.close()
+        self.start()
+        self.store.close()
+
+    def test_whatever_is_wrong_with_a_filter_is_said(self) -> None:
+        """A filter that cannot even be read ends nothing: its file is refused, the old one runs."""
+        for wrong in ("[text]", "[{bool: {should: [], minimum_should_match: most}}]"):
+            with self.subTest(wrong):
+                filter_line = "filter: [{term: {event.name: comfyui.prompt.finished}}]"
+                self.write(FAILURES.replace(filter_line, f"filter: {wrong}"))
+                (said,) = self.saved()["refused"].values()
+                assert "changing" in said
+                assert list(self.worker.work(lines(3)))[-1] == {"done": 3}
+        self.store.close()
 
 
 if __name__ == "__main__":
