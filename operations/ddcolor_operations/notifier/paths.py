@@ -50,7 +50,10 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """A path that has been silent since ``beat_at``; ``late_s`` is how old its last beat was."""
+    """A path that has been silent since ``beat_at``.
+
+    ``late_s`` is how old its last beat was when it came, if that was too old to count, else 0.
+    """
 
     path: str
     service: str
@@ -96,7 +99,15 @@ def silent_paths(
         " ORDER BY path",
         (now - silent_s, _SERVICE_DOWN),
     ).fetchall()
-    found = [Silent(row["path"], row["service"], row["beat_at"], row["late_s"]) for row in rows]
+    found = [
+        Silent(
+            row["path"],
+            row["service"],
+            row["beat_at"],
+            row["late_s"] if row["late_s"] >= silent_s else 0.0,
+        )
+        for row in rows
+    ]
     return [path for path in found if silence_of(connection, alert_of(path, now, ""), now) is None]
 
 

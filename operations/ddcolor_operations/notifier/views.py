@@ -244,9 +244,7 @@ class Reader:
             span=duration(now - silent.beat_at),
             time=self.time(datetime.fromtimestamp(silent.beat_at, UTC)),
         )
-        if silent.late_s < _LATE_S:
-            return text
-        return text + say("path_late", span=duration(silent.late_s))
+        return text + (say("path_late", span=duration(silent.late_s)) if silent.late_s else "")
 
     def silent_notifier(self, seconds: float) -> str:
         """Return what the watchdog says of a notifier that has not answered for so long."""

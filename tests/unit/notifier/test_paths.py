@@ -86,7 +86,7 @@ def test_a_silence_is_told_once_and_its_alert_keeps_its_id(box: sqlite3.Connecti
 
     assert silent(box, NOW + 500) == []
     one, two = (
-        paths.alert_of(Silent("elasticsearch", "s", NOW, 0.5), at, "x") for at in (NOW, NOW + 9)
+        paths.alert_of(Silent("elasticsearch", "s", NOW, 0), at, "x") for at in (NOW, NOW + 9)
     )
     assert one.alert_id == two.alert_id
     assert (one.kind, one.level) == ("alerting_down", 3)
@@ -135,6 +135,17 @@ def test_heartbeats_that_come_too_late_do_not_keep_a_path_alive(box: sqlite3.Con
     (found,) = paths.silent_paths(box, NOW + 130, 0, SILENT_S)
     assert found.late_s == pytest.approx(125)
     assert "迟到" in make_reader().silent_path(found, NOW + 130)
+
+
+def test_what_is_late_is_as_it_is_set(box: sqlite3.Connection) -> None:
+    """A heartbeat of a minute counts in two, and does not in a half."""
+    for silent_s, late in ((120.0, False), (30.0, True)):
+        occurred_at = NOON - timedelta(seconds=60)
+        paths.beat(box, Beat("elasticsearch", "s", NOON), NOW - 1, silent_s)
+        paths.beat(box, Beat("elasticsearch", "s", occurred_at), NOW, silent_s)
+        (found,) = paths.silent_paths(box, NOW + silent_s, 0, silent_s)
+
+        assert ("迟到" in make_reader().silent_path(found, NOW + silent_s)) is late
 
 
 def test_a_late_heartbeat_does_not_resolve(box: sqlite3.Connection) -> None:
