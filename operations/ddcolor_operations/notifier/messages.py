@@ -11,7 +11,7 @@ import jinja2
 import markupsafe
 from jinja2.sandbox import SandboxedEnvironment
 
-from ddcolor_operations.notifier.channels.base import Format, Link, Message, Subject
+from ddcolor_operations.notifier.channels.base import FACTS, Format, Link, Message, Subject
 from ddcolor_operations.notifier.deliveries import Item
 from ddcolor_operations.notifier.occasions import Form, to_text
 from ddcolor_operations.notifier.text import clean, cut_bytes, escape_markdown
@@ -110,8 +110,7 @@ class Renderer:
 
     def _facts(self, view: _View) -> dict[str, str]:
         """Return short texts by name, for providers that keep the template themselves."""
-        facts = {"level": view.level_name, "title": "", "service": "", "node": "", "time": ""}
-        facts |= {"count": "", "action": "", "reference": ""}
+        facts = dict.fromkeys(FACTS, "") | {"level": view.level_name}
         match view:
             case AlertView():
                 facts |= {"title": view.title, "service": view.service, "node": view.node}

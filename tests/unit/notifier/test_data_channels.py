@@ -285,6 +285,20 @@ async def test_an_sms_has_short_variables(places: MorePlaces, name: str, text: s
     assert received.details["id"] == message().key
 
 
+@pytest.mark.parametrize("said", [[], ["Ok"], [None], "Ok", {"Code": "Ok"}])
+async def test_an_answer_that_is_not_the_providers_has_an_unknown_fate(
+    places: MorePlaces, monkeypatch: pytest.MonkeyPatch, said: Any
+) -> None:
+    """Something between us answered: the message may have arrived."""
+    answer = {"Response": {"SendStatusSet": said}}
+    monkeypatch.setattr(places.receivers["tencent_sms"], "handle", lambda _: answer)
+
+    outcome = await places.channel("tencent_sms").send(message())
+
+    assert isinstance(outcome, Retry)
+    assert outcome.maybe_sent
+
+
 async def test_numbers_that_were_served_are_not_served_again(places: MorePlaces) -> None:
     """One number of two is wrong: the message is delivered, and the note says so."""
     channel = places.channel("tencent_sms", to=["+8613800000000", "12"])
@@ -300,6 +314,7 @@ async def test_numbers_that_were_served_are_not_served_again(places: MorePlaces)
     [
         ({"to": []}, "to: at least one number"),
         ({"endpoint": "ftp://x"}, "endpoint: 'ftp://x' is no http address"),
+        ({"endpoint": "http://[x"}, r"endpoint: 'http://\[x' is no http address"),
         ({"sign_name": ""}, "sign_name: a text is needed"),
     ],
 )

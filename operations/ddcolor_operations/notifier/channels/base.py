@@ -11,6 +11,9 @@ from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.mentions import Mention
 from ddcolor_operations.notifier.occasions import Occasion
 
+#: The names in :attr:`Message.facts`, as the templates of operators use them.
+FACTS = ("level", "title", "service", "node", "time", "count", "action", "reference")
+
 Format = Literal["wecom", "wecom_v2", "plain", "dingtalk", "dingtalk_card", "mail", "sms"]
 
 
@@ -42,8 +45,9 @@ class Message:
     """One rendered message.
 
     ``html`` is only made for mail; ``key`` names the message for idempotency. ``subjects`` are for
-    channels that hand on data, ``facts`` (short texts by name) for those whose provider has the
-    template, ``links`` for those that show buttons. A ``mention`` of None leaves it to the channel.
+    channels that hand on data, ``facts`` (short texts by the names in :data:`FACTS`) for those whose
+    provider has the template, ``links`` for those that show buttons. A ``mention`` of None leaves it
+    to the channel.
     """
 
     title: str

@@ -7,12 +7,13 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 from urllib.parse import urlsplit, urlunsplit
 
 import jinja2
 
 from ddcolor_operations.notifier.channels.base import (
+    FACTS,
     Blocked,
     Channel,
     Delivered,
@@ -34,8 +35,7 @@ from ddcolor_operations.notifier.secrets import Secret, SecretError
 from ddcolor_operations.notifier.settings import ConfigError, Section
 from ddcolor_operations.notifier.text import clean
 
-_FACTS = ("level", "title", "service", "node", "time", "count", "action", "reference")
-_SAMPLE = dict.fromkeys(_FACTS, "x")
+_SAMPLE = dict.fromkeys(FACTS, "x")
 
 #: This text or these variables will never be taken.
 _ALIYUN_HOPELESS = frozenset(
@@ -90,8 +90,7 @@ class _CloudSms(Channel):
 
     def _value(self, variable: jinja2.Template, message: Message) -> str:
         # A variable must not be empty, and a line break in it is refused.
-        facts = {name: message.facts.get(name, "") for name in _FACTS}
-        return clean(variable.render(facts), self.max_chars) or "-"
+        return clean(variable.render(message.facts), self.max_chars) or "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ def _tencent_outcome(reply: Reply) -> Outcome:
     error, numbers = data.get("Error"), data.get("SendStatusSet")
     if isinstance(error, dict):
         return _tencent_refusal(error)
-    if not isinstance(numbers, list) or not numbers:
+    if not numbers or not _are_objects(numbers):
         return Retry("an answer without a SendStatusSet: not Tencent Cloud's", maybe_sent=True)
     refused = [entry for entry in numbers if entry.get("Code") != "Ok"]
     if not refused:
@@ -231,6 +230,10 @@ def _tencent_outcome(reply: Reply) -> Outcome:
         code = clean(refused[0].get("Code", ""), 60)
         return Delivered(f"{len(refused)} of {len(numbers)} numbers were refused: {code}")
     return _tencent_refusal(refused[0])
+
+
+def _are_objects(data: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(data, list) and all(isinstance(entry, dict) for entry in data)
 
 
 def _tencent_refusal(entry: Mapping[str, Any]) -> Outcome:
@@ -246,7 +249,11 @@ def _common(
 ) -> dict[str, Any]:
     """Read what both providers' settings share; ``keys`` name the two halves of the account."""
     endpoint = section.text("endpoint", endpoint)
-    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).netloc:
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ConfigError(f"{section.where('endpoint')}: {endpoint!r} is no http address")
     return {
         "endpoint": endpoint,

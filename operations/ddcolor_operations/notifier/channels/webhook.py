@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ddcolor_operations.notifier.channels.base import Channel, Message, Outcome, Subject
+from ddcolor_operations.notifier.channels.base import FACTS, Channel, Message, Outcome, Subject
 from ddcolor_operations.notifier.channels.template import TemplatedRequest
 from ddcolor_operations.notifier.occasions import Episode, Escalation
 from ddcolor_operations.notifier.settings import Section
@@ -38,10 +38,7 @@ _SAMPLE: dict[str, Any] = {
     "title": "title",
     "text": "text",
     "alerts": [_ALERT],
-    "facts": {
-        **dict.fromkeys(("level", "title", "service", "node", "time", "count"), ""),
-        **dict.fromkeys(("action", "reference"), ""),
-    },
+    "facts": dict.fromkeys(FACTS, ""),
 }
 
 
