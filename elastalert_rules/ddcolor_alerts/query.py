@@ -8,6 +8,7 @@ reading is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,10 +27,12 @@ from ddcolor_alerts.values import (
 Query = Mapping[str, Any]
 Test = Callable[[Fields], bool]
 
+_DATE_MATH = re.compile(r"^now($|[-+/])|\|\|")
+
 
 def read_filter(filters: Sequence[Query]) -> Test:
     """Return what tells whether a document passes a rule's ``filter``: each part must hold."""
-    return _all([read_query(part.get("query", part)) for part in filters])
+    return _all([read_query(_unwrapped(part)) for part in filters])
 
 
 def read_query(query: Query) -> Test:
@@ -63,6 +66,10 @@ def fields_of(query: object) -> Iterator[str]:
             yield from (str(name) for name in body if name != "boost")
 
 
+def _unwrapped(part: object) -> Any:
+    return part.get("query", part) if isinstance(part, Mapping) else part
+
+
 def _single(query: object, what: str) -> tuple[str, Any]:
     if not isinstance(query, Mapping) or len(query) != 1:
         raise QueryError(f"{what} must be one name with its content, found {query!r}")
@@ -91,7 +98,19 @@ def _all(tests: Sequence[Test]) -> Test:
 def _option(body: Any, kind: str, name: str) -> tuple[str, Any]:
     """Return the field and what is wanted of it, given directly or below ``name``."""
     field, wanted = _single(body, kind)
-    return field, wanted.get(name) if isinstance(wanted, Mapping) else wanted
+    if not isinstance(wanted, Mapping):
+        return field, wanted
+    _check_options(f"{kind}: {field}", wanted, name)
+    return field, wanted[name]
+
+
+def _check_options(where: str, spec: Mapping[str, Any], needed: str, *others: str) -> None:
+    """Refuse what would change the result in Elasticsearch; ``boost`` only changes the order."""
+    known = (needed, *others)
+    if unknown := set(spec) - {*known, "boost"}:
+        raise QueryError(f"{where}: {', '.join(sorted(unknown))} is not known: use {known}")
+    if needed not in spec:
+        raise QueryError(f"{where}: give what is searched for with `{needed}:`")
 
 
 def _term(body: Any) -> Test:
@@ -131,9 +150,10 @@ def _match_phrase(body: Any) -> Test:
 
 
 def _match(body: Any) -> Test:
-    field, spec = _single(body, "match")
-    operator = str(spec.get("operator", "or")).lower() if isinstance(spec, Mapping) else "or"
-    wanted = spec.get("query") if isinstance(spec, Mapping) else spec
+    field, given = _single(body, "match")
+    spec = given if isinstance(given, Mapping) else {"query": given}
+    _check_options(f"match: {field}", spec, "query", "operator")
+    operator, wanted = str(spec.get("operator", "or")).lower(), spec["query"]
     if field not in TEXT_FIELDS:
         return _any_value(field, lambda value: equal(value, wanted))
     combine: Callable[[Any], bool] = all if operator == "and" else any
@@ -150,6 +170,9 @@ def _range(body: Any) -> Test:
     field, bounds = _single(body, "range")
     if not isinstance(bounds, Mapping) or not bounds or set(bounds) - set(COMPARISONS):
         raise QueryError(f"range: {field}: give one or more of {', '.join(COMPARISONS)}")
+    for bound in bounds.values():
+        if _DATE_MATH.search(str(bound)):
+            raise QueryError(f"range: {field}: {bound!r} is reckoned by the clock: give a value")
     return _any_value(field, lambda value: in_range(value, bounds))
 
 
@@ -161,8 +184,9 @@ def _exists(body: Any) -> Test:
 
 
 def _query_string(body: Any) -> Test:
-    if not isinstance(body, Mapping) or "query" not in body:
+    if not isinstance(body, Mapping):
         raise QueryError("query_string: give the text with `query:`")
+    _check_options("query_string", body, "query", "default_field")
     return read_string(str(body["query"]), str(body.get("default_field", "message")))
 
 
@@ -174,7 +198,10 @@ def _bool(body: Any) -> Test:
         raise QueryError(f"bool: {', '.join(sorted(unknown))} is not known: use {sorted(known)}")
     required = [*_list(body.get("must", [])), *_list(body.get("filter", []))]
     should = _list(body.get("should", []))
-    least = int(body.get("minimum_should_match", 1 if should and not required else 0))
+    given = body.get("minimum_should_match", 1 if should and not required else 0)
+    if not str(given).isdecimal():
+        raise QueryError(f"bool: minimum_should_match: {given!r} is no number: write for example 1")
+    least = int(given)
     musts = [read_query(part) for part in required]
     nots = [read_query(part) for part in _list(body.get("must_not", []))]
     shoulds = [read_query(part) for part in should]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -59,9 +59,15 @@ def _comparable(value: object, bound: object) -> tuple[Any, Any]:
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(str(value)), datetime.fromisoformat(str(bound))
+        return _moment(value), _moment(bound)
     except ValueError:
         return str(value), str(bound)
+
+
+def _moment(text: object) -> datetime:
+    """Read a date; one without a zone is UTC."""
+    moment = datetime.fromisoformat(str(text))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

@@ -91,7 +91,7 @@ def filter_problems(rule: Rule) -> Iterator[Problem]:
     try:
         read_filter(filters)
         fields = list(fields_of(filters))
-    except (QueryError, AttributeError) as error:
+    except QueryError as error:
         yield Problem(*rule.where("filter"), f"filter: {error}")
         return
     for field in fields:
