@@ -108,7 +108,11 @@ def watch(
     if not notifier.startswith(("http://", "https://")):
         raise click.UsageError(f"--notifier {notifier!r} is no URL: give http://HOST:PORT")
     for name in logfiles:
-        if Path(name).exists() and not (Path(name).is_file() or Path(name).is_dir()):
+        try:
+            odd = Path(name).exists() and not (Path(name).is_file() or Path(name).is_dir())
+        except OSError as error:
+            raise click.UsageError(f"{name} cannot be looked at: {error.strerror}.") from error
+        if odd:
             raise click.UsageError(f"{name} is neither a file nor a folder.")
     memory = memory or default_state() / "data" / "watcher" / "watch.sqlite"
     try:

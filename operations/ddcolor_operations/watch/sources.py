@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
 _IN_FOLDER = ("*.jsonl", "*.log")
@@ -25,7 +25,7 @@ class Sources:
     def live(self) -> list[Path]:
         """Return the files that match now, in a stable order."""
         found = {path for argument in self._arguments for path in _expanded(argument)}
-        kept = (path for path in found if path.suffix not in _PACKED and path.is_file())
+        kept = (path for path in found if path.suffix not in _PACKED and _may_be_file(path))
         return sorted(set(kept) - self._left_out)
 
     def folders(self) -> list[Path]:
@@ -33,8 +33,8 @@ class Sources:
         found: set[Path] = {path.parent for path in self.live()}
         for argument in self._arguments:
             place = _fixed_part(argument)
-            found.add(place if place.is_dir() else place.parent)
-        return sorted(folder for folder in found if folder.is_dir())
+            found.add(place if _is(Path.is_dir, place) else place.parent)
+        return sorted(folder for folder in found if _is(Path.is_dir, folder))
 
     def rotated(self, bases: Set[Path], live: Set[Path]) -> Iterator[tuple[Path, Path]]:
         """Yield (file, its base) for what was rotated from ``bases`` by its name, the oldest first.
@@ -53,18 +53,34 @@ class Sources:
 
 
 def _expanded(argument: Path) -> Iterator[Path]:
-    if argument.is_dir():
+    if _is(Path.is_dir, argument):
         for wanted in _IN_FOLDER:
             yield from argument.glob(wanted)
-    elif (fixed := _fixed_part(argument)) != argument and not argument.exists():
+    elif (fixed := _fixed_part(argument)) != argument and not _is(Path.exists, argument):
         yield from fixed.glob(str(argument.relative_to(fixed)))
     else:
         yield argument
 
 
+def _is(question: Callable[[Path], bool], path: Path) -> bool:
+    """Ask of a path in a folder that may be closed to us: then nothing is there for us."""
+    try:
+        return question(path)
+    except PermissionError:
+        return False
+
+
+def _may_be_file(path: Path) -> bool:
+    """Say whether it is worth opening; whoever cannot look into its folder learns that there."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+
+
 def _fixed_part(argument: Path) -> Path:
     """Return the part of a pattern before the first name that is a pattern itself."""
-    while _WILD & set(str(argument)) and not argument.exists():
+    while _WILD & set(str(argument)) and not _is(Path.exists, argument):
         argument = argument.parent
     return argument
 

@@ -31,6 +31,14 @@ def test_a_notifier_that_is_no_address_is_refused(tmp_path: Path) -> None:
     assert "http://HOST:PORT" in result.output
 
 
+def test_a_name_that_cannot_be_looked_at_is_refused() -> None:
+    """Whatever the system says of it is said, without a traceback."""
+    result = run("x" * 300)
+
+    assert result.exit_code == 2
+    assert "File name too long" in result.output
+
+
 def test_what_is_neither_a_file_nor_a_folder_is_refused(tmp_path: Path) -> None:
     """A pipe has no place to go back to after a restart."""
     pipe = tmp_path / "pipe"

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,6 +191,28 @@ def test_no_permission_and_then_some(tmp_path: Path, monkeypatch: pytest.MonkeyP
     allowed = True
 
     assert found.texts() == ["one"]
+
+
+def test_a_folder_that_is_closed_and_opened(
+    following: Following, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in a folder that may not be entered is complained of once, and then read again."""
+    real, closed = os.stat, True
+
+    def guarded(path: Any, **options: Any) -> os.stat_result:
+        if closed and isinstance(path, Path) and path.is_relative_to(log.parent):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)
+
+    # As root, for whom these tests may run, no folder is closed.
+    monkeypatch.setattr(os, "stat", guarded)
+    assert following.texts() == []
+    assert following.texts() == []
+    assert following.complaints == ["a.log: Permission denied"]
+    closed = False
+    add(log, "two\n")
+
+    assert following.texts() == ["two"]
 
 
 def test_a_folder_that_comes_later(tmp_path: Path) -> None:
