@@ -142,7 +142,8 @@ class Boards:
         if table.refused or (table.blank and panel.chart != "metric"):
             return block
         if panel.chart == "metric":
-            return replace(block, metrics=self._metrics(panel, ids, table.rows), blank=False)
+            metrics = self._metrics(panel, ids, table.rows)
+            return replace(block, metrics=metrics, blank=not metrics)
         if panel.chart == "table":
             view = self.sources.views[panel.view]
             heads, rows = self._table(panel, ids, table.rows, view)

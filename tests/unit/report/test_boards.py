@@ -89,6 +89,17 @@ def test_an_empty_panel_says_why_that_may_be() -> None:
     assert made["overview › Last faults"].blank
 
 
+def test_a_metric_without_any_row_is_blank() -> None:
+    """Before the first alert no level has a number: the panel says that there is nothing."""
+
+    class Nothing(Canned):
+        def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+            return {"buckets": []} if "terms" in asked else super()._answer(asked)
+
+    levels = blocks(Nothing(0, None))["overview › Alerts by level"]
+    assert (levels.blank, levels.metrics) == (True, [])
+
+
 def test_a_refused_panel_says_why() -> None:
     """The reason of Elasticsearch is shown in the panel's place."""
     made = blocks(Canned(3, 1.5, refuses=True))
