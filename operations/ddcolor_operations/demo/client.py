@@ -79,10 +79,6 @@ class ServiceClient:
                 f"POST /admin/faults answered {answer.status_code}: {answer.text[:500]}"
             )
 
-    def disarm(self) -> None:
-        """Switch every fault off."""
-        self._request("DELETE", "/admin/faults", headers=self._admin)
-
     def versions(self) -> dict[str, str]:
         """Return what the service says about its own software."""
         system = self._request("GET", "/system_stats").json()["system"]

@@ -1,4 +1,4 @@
-"""Names of channels, levels and outcomes in both languages of the report and the table."""
+"""Names of channels, scenarios and outcomes in both languages of the report and the table."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ CHANNELS: dict[str, Text] = {
     "sms": Text("短信", "SMS"),
     "mail": Text("邮件", "Mail"),
     "record": Text("仅记录", "Record only"),
-}
-LEVELS: dict[int, Text] = {
-    1: Text("仅记录", "record"),
-    2: Text("聊天", "chat"),
-    3: Text("严重", "critical"),
 }
 SCENARIOS: dict[str, Text] = {
     "person": Text("人物", "Person"),
