@@ -79,10 +79,18 @@ def demo(
         except (DemoError, StackError) as error:
             raise click.ClickException(str(error)) from error
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(run.to_json(), indent=2, ensure_ascii=False) + "\n")
+        _write_facts(json_file, run)
     if run.all_problems:
         ctx.exit(1)
+
+
+def _write_facts(file: Path, run: Run) -> None:
+    facts = json.dumps(run.to_json(), indent=2, ensure_ascii=False)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(facts + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _run(config: StackConfig, display: Display, *, keep: bool) -> Run:
