@@ -74,7 +74,10 @@ def check_command(
         if url is None:
             problems += check_fields(objects, declared_fields(sources))
         else:
-            client = connect(url, api_key=read_key(api_key_file), ca_certs=ca_certs)
+            try:
+                client = connect(url, api_key=read_key(api_key_file), ca_certs=ca_certs)
+            except ValueError as error:
+                raise click.UsageError(f"--elasticsearch {url}: {error}") from error
             with client:
                 panels, more = _check_on(client, sources, objects, time)
             problems += more
