@@ -10,12 +10,12 @@ from itertools import islice
 from elasticsearch import Elasticsearch
 
 from comfyui_telemetry._version import __version__
-from ddcolor_operations.dashboards.model import Dashboard, Sources
+from ddcolor_operations.dashboards.model import Dashboard, SourceError, Sources
 from ddcolor_operations.dashboards.request import TimeRange
 from ddcolor_operations.dashboards.run import Runner
 from ddcolor_operations.dashboards.saved_objects import FOLDER, build
 from ddcolor_operations.dashboards.source import load
-from ddcolor_operations.dashboards.times import last
+from ddcolor_operations.dashboards.times import TimeError, last
 from ddcolor_operations.elastic import queries
 
 from .boards import Board, Boards
@@ -107,7 +107,10 @@ def _traces(boards: Sequence[Board]) -> Iterator[str]:
 
 
 def _wide(prompt: Dashboard, time: TimeRange) -> TimeRange:
-    reach = last(prompt.time_from.removeprefix("now-"))
+    try:
+        reach = last(prompt.time_from.removeprefix("now-"))
+    except TimeError as error:
+        raise SourceError(f"{prompt.name}.yaml: time_from {prompt.time_from}: {error}") from error
     return TimeRange(min(time.start, reach.start), max(time.end, reach.end) + timedelta(minutes=1))
 
 
