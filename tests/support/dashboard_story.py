@@ -27,8 +27,6 @@ _CHECKPOINTS = {
     "ddcolor_modelscope.pth": "9f86d081884c7d65",
     "ddcolor_artistic.pth": "2c26b46b68ffc68f",
 }
-
-
 _GPU = {
     semconv.METRIC_GPU_MEMORY_UTILIZATION: 0.62,
     semconv.METRIC_GPU_UTILIZATION: 0.97,
@@ -39,10 +37,9 @@ _CONTAINER: dict[str, int | float] = {
     "container.memory.usage.limit": 2_147_483_648,
     "container.cpu.utilization": 12.5,
 }
-
 _TROUBLE = {
     f"otelcol_{what}_{items}": 3
-    for what in ("exporter_send_failed", "receiver_refused")
+    for what in ("exporter_enqueue_failed", "exporter_send_failed", "receiver_refused")
     for items in ("log_records", "metric_points", "spans")
 }
 
