@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddcolor_operations.notifier.channels.base import (
-    Channel,
     Delivered,
     Message,
     Outcome,
     Retry,
+    SizedChannel,
 )
 from ddcolor_operations.notifier.secrets import Secret, SecretError
 from ddcolor_operations.notifier.settings import ConfigError, Section
@@ -26,11 +26,10 @@ _OWN = {"wecombot": "wecom", "dingtalk": "dingtalk"}
 
 
 @dataclass(frozen=True, slots=True)
-class Apprise(Channel):
+class Apprise(SizedChannel):
     """One address of Apprise's. One only: of several, a second try would reach some twice."""
 
     url: Secret
-    max_bytes: int
     timeout_s: float
     per_minute: int | None
 
@@ -56,11 +55,6 @@ class Apprise(Channel):
         if plugins != 1:
             raise ConfigError(f"{where}: Apprise reads {plugins} addresses there: give exactly one")
         return channel
-
-    @property
-    def limit(self) -> int:
-        """Return the most UTF-8 bytes that the text of a message may have."""
-        return self.max_bytes
 
     async def send(self, message: Message) -> Outcome:
         """Send one message."""

@@ -45,9 +45,9 @@ class Message:
     """One rendered message.
 
     ``html`` is only made for mail; ``key`` names the message for idempotency. ``subjects`` are for
-    channels that hand on data, ``facts`` (short texts by the names in :data:`FACTS`) for those whose
-    provider has the template, ``links`` for those that show buttons. A ``mention`` of None leaves it
-    to the channel.
+    channels that hand on data, ``facts`` (short texts, by the names in :data:`FACTS`) for those
+    whose provider has the template, ``links`` for those that show buttons. A ``mention`` of None
+    leaves it to the channel.
     """
 
     title: str
@@ -153,3 +153,15 @@ class Channel(ABC):
     @abstractmethod
     async def send(self, message: Message) -> Outcome:
         """Send one message. Never raises; no outcome's text holds a secret or an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizedChannel(Channel):
+    """A channel whose texts may have as many bytes as its settings say."""
+
+    max_bytes: int
+
+    @property
+    def limit(self) -> int:
+        """Return the most UTF-8 bytes that the text of a message may have."""
+        return self.max_bytes

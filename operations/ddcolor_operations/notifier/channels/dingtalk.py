@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ddcolor_operations.notifier.channels.base import (
-    Blocked,
     Channel,
-    Delivered,
     Format,
-    GiveUp,
     Message,
     Outcome,
     Retry,
     Shape,
 )
-from ddcolor_operations.notifier.channels.http import Reply, post, robot_code
+from ddcolor_operations.notifier.channels.http import Reply, post, robot_outcome
 from ddcolor_operations.notifier.mentions import Mention
 from ddcolor_operations.notifier.secrets import Secret, SecretError
 from ddcolor_operations.notifier.settings import Section
@@ -32,8 +29,7 @@ _TITLE_LIMIT = 120
 #: Content refused as unsuitable, request too long, parameters missing: no later try can succeed.
 _HOPELESS = frozenset({430101, 430102, 430103, 430104, 460101, 40035, 400106})
 #: "Send too fast": the robot then refuses everything for ten minutes.
-_TOO_FAST = frozenset({130101, 410100})
-_BLOCKED_S = 600.0
+_PAUSES = {130101: 600.0, 410100: 600.0}
 
 
 def sign(url: str, secret: str, timestamp_ms: int) -> str:
@@ -124,16 +120,7 @@ class DingTalk(Channel):
         )
         if not isinstance(reply, Reply):
             return reply
-        answer = robot_code(reply)
-        if isinstance(answer, Retry):
-            return answer
-        code, text = answer
-        reason = f"errcode {code}: {text}"
-        if code == 0:
-            return Delivered()
-        if code in _TOO_FAST:
-            return Blocked(reason, _BLOCKED_S)
-        return GiveUp(reason) if code in _HOPELESS else Retry(reason)
+        return robot_outcome(reply, pauses=_PAUSES, hopeless=_HOPELESS)
 
     def payload(self, message: Message) -> bytes:
         """Return the request's body, of at most 20,000 bytes."""

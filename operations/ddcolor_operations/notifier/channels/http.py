@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
-from ddcolor_operations.notifier.channels.base import Blocked, GiveUp, Retry
+from ddcolor_operations.notifier.channels.base import Blocked, Delivered, GiveUp, Outcome, Retry
 from ddcolor_operations.notifier.text import clean
 
 _REPLY_LIMIT = 65536
@@ -94,9 +94,18 @@ async def _read(stream: aiohttp.StreamReader) -> bytes:
     return bytes(content)
 
 
-def robot_code(reply: Reply) -> tuple[int, str] | Retry:
-    """Return a robot's errcode and its cleaned errmsg: HTTP 200 alone means nothing."""
+def robot_outcome(reply: Reply, *, pauses: Mapping[int, float], hopeless: Set[int]) -> Outcome:
+    """Class a robot's answer by its errcode: HTTP 200 alone means nothing.
+
+    ``pauses`` are for how long (s) it takes nothing after a code; one that is ``hopeless`` says
+    that no later try can succeed.
+    """
     code = reply.data.get("errcode") if isinstance(reply.data, dict) else None
     if isinstance(code, bool) or not isinstance(code, int):
         return Retry("HTTP 200 without an errcode: not a robot's answer", maybe_sent=True)
-    return code, clean(reply.data.get("errmsg", ""), 200)
+    if code == 0:
+        return Delivered()
+    reason = f"errcode {code}: {clean(reply.data.get('errmsg', ''), 200)}"
+    if code in pauses:
+        return Blocked(reason, pauses[code])
+    return GiveUp(reason) if code in hopeless else Retry(reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ddcolor_operations.notifier.channels.base import Channel, Format, Message, Outcome
+from ddcolor_operations.notifier.channels.base import Format, Message, Outcome, SizedChannel
 from ddcolor_operations.notifier.channels.template import TemplatedRequest
 from ddcolor_operations.notifier.settings import ConfigError, Section
 
@@ -21,14 +21,13 @@ def read_phones(section: Section) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sms(Channel):
+class Sms(SizedChannel):
     """One gateway."""
 
     FORMAT: ClassVar[Format] = "sms"
 
     request: TemplatedRequest
     to: tuple[str, ...]
-    max_bytes: int
     per_minute: int | None
 
     @classmethod
@@ -42,11 +41,6 @@ class Sms(Channel):
             max_bytes=section.integer("max_bytes", 402, low=100, high=4000),
             per_minute=section.integer("per_minute", 10, low=1, high=6000),
         )
-
-    @property
-    def limit(self) -> int:
-        """Return the most UTF-8 bytes that the text of a message may have."""
-        return self.max_bytes
 
     async def send(self, message: Message) -> Outcome:
         """Send one message."""

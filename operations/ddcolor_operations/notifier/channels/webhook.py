@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ddcolor_operations.notifier.channels.base import FACTS, Channel, Message, Outcome, Subject
+from ddcolor_operations.notifier.channels.base import FACTS, Message, Outcome, SizedChannel, Subject
 from ddcolor_operations.notifier.channels.template import TemplatedRequest
 from ddcolor_operations.notifier.occasions import Episode, Escalation
 from ddcolor_operations.notifier.settings import Section
@@ -43,11 +43,10 @@ _SAMPLE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook(Channel):
+class Webhook(SizedChannel):
     """One address. The other side knows a message by its ``id``, which each try repeats."""
 
     request: TemplatedRequest
-    max_bytes: int
     per_minute: int | None
 
     @classmethod
@@ -58,11 +57,6 @@ class Webhook(Channel):
             max_bytes=section.integer("max_bytes", 4096, low=100, high=100_000),
             per_minute=section.integer("per_minute", 60, low=1, high=6000),
         )
-
-    @property
-    def limit(self) -> int:
-        """Return the most UTF-8 bytes that the text of a message may have."""
-        return self.max_bytes
 
     async def send(self, message: Message) -> Outcome:
         """Send one message."""

@@ -6,17 +6,14 @@ import json
 from dataclasses import dataclass
 
 from ddcolor_operations.notifier.channels.base import (
-    Blocked,
     Channel,
-    Delivered,
     Format,
-    GiveUp,
     Message,
     Outcome,
     Retry,
     Shape,
 )
-from ddcolor_operations.notifier.channels.http import Reply, post, robot_code
+from ddcolor_operations.notifier.channels.http import Reply, post, robot_outcome
 from ddcolor_operations.notifier.mentions import Mention
 from ddcolor_operations.notifier.secrets import Secret, SecretError
 from ddcolor_operations.notifier.settings import ConfigError, Section
@@ -27,7 +24,8 @@ _LIMITS = {"markdown": 4096, "markdown_v2": 4096, "text": 2048}
 _FORMATS: dict[str, Format] = {"markdown": "wecom", "markdown_v2": "wecom_v2", "text": "plain"}
 #: Invalid message type, content too long, content empty: no later try can succeed.
 _HOPELESS = frozenset({40008, 40058, 44004})
-_TOO_FAST = 45009
+#: "Out of its limit": for how many seconds the robot takes nothing.
+_PAUSES = {45009: 60.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +105,7 @@ class WeCom(Channel):
         )
         if not isinstance(reply, Reply):
             return reply
-        answer = robot_code(reply)
-        if isinstance(answer, Retry):
-            return answer
-        code, text = answer
-        reason = f"errcode {code}: {text}"
-        if code == 0:
-            return Delivered()
-        if code == _TOO_FAST:
-            return Blocked(reason, 60.0)
-        return GiveUp(reason) if code in _HOPELESS else Retry(reason)
+        return robot_outcome(reply, pauses=_PAUSES, hopeless=_HOPELESS)
 
     def payload(self, message: Message) -> bytes:
         """Return the request's body; the content never exceeds the robot's limit."""
