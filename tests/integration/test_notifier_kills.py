@@ -1,14 +1,10 @@
 """Channels that know a message by its id, and a notifier that is killed at bad moments."""
 
-import random
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 
 from tests.support.alerts import alert_json
@@ -48,27 +44,9 @@ def test_through_kills_each_alert_is_taken_exactly_once(
     notifier: NotifierProcess, places: MorePlaces
 ) -> None:
     """What a kill makes the notifier send again, the other side knows by its id."""
-    count, kills = 60, 4
-
-    def stream() -> None:
-        for number in range(count):
-            body = alert_json(number, level=3, service=f"s{number}")
-            while True:
-                try:
-                    notifier.post(body)
-                    break
-                except requests.RequestException:
-                    time.sleep(0.02)
-
-    sender = threading.Thread(target=stream)
-    sender.start()
-    moments = random.Random(11)  # noqa: S311 - the same moments in each run
-    for _ in range(kills):
-        time.sleep(moments.uniform(0.05, 0.5))
-        notifier.kill()
-        notifier.start()
-    sender.join(90)
-    assert not sender.is_alive()
+    count = 60
+    bodies = (alert_json(number, level=3, service=f"s{number}") for number in range(count))
+    notifier.post_through_kills(bodies, kills=4, seed=11)
 
     alerts = notifier.settled()
     ids = {alert_json(number)["alert_id"] for number in range(count)}

@@ -1,12 +1,10 @@
 """The notifier as its own process: real HTTP, SMTP and SQLite, kill -9 at bad moments."""
 
 import json
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -101,28 +99,8 @@ def test_kill_9_at_random_moments_loses_no_alert_and_doubles_none_unmarked(
     at a kill, at most one for each kill and channel, and it says that it may be a repeat.
     """
     count, kills = 120, 6
-    done = threading.Event()
-
-    def stream() -> None:
-        for number in range(count):
-            body = alert_json(number, level=3, service=f"s{number}")
-            while True:
-                try:
-                    notifier.post(body)
-                    break
-                except requests.RequestException:
-                    time.sleep(0.02)
-        done.set()
-
-    sender = threading.Thread(target=stream)
-    sender.start()
-    moments = random.Random(7)  # noqa: S311 - the same moments in each run
-    for _ in range(kills):
-        time.sleep(moments.uniform(0.05, 0.6))
-        notifier.kill()
-        notifier.start()
-    sender.join(90)
-    assert done.is_set()
+    bodies = (alert_json(number, level=3, service=f"s{number}") for number in range(count))
+    notifier.post_through_kills(bodies, kills=kills, seed=7)
 
     alerts = notifier.settled()
     assert [a["alert_id"] for a in alerts] == [alert_json(n)["alert_id"] for n in range(count)]

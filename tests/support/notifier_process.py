@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,31 @@ class NotifierProcess:
         assert reply.status_code == 202, reply.text
         data: dict[str, Any] = reply.json()
         return data
+
+    def post_through_kills(
+        self, bodies: Iterable[dict[str, Any]], *, kills: int, seed: int
+    ) -> None:
+        """Post each alert until it is answered, while the process dies at random moments.
+
+        ``seed`` makes the moments the same in each run. Returns once all are taken and it runs.
+        """
+        moments = random.Random(seed)  # noqa: S311 - the same moments, no secret
+        with ThreadPoolExecutor(1) as pool:
+            posted = pool.submit(self._post_all, bodies)
+            for _ in range(kills):
+                time.sleep(moments.uniform(0.05, 0.6))
+                self.kill()
+                self.start()
+            posted.result(90)
+
+    def _post_all(self, bodies: Iterable[dict[str, Any]]) -> None:
+        for body in bodies:
+            while True:
+                try:
+                    self.post(body)
+                    break
+                except requests.RequestException:
+                    time.sleep(0.02)
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return all alerts as the notifier shows them."""
