@@ -266,3 +266,18 @@ def test_check_names_what_is_wrong_with_the_configuration(tmp_path: Path) -> Non
 
     config.write_text("language: en", encoding="utf-8")
     assert run_main(config, "--check").returncode == 0
+
+
+def test_an_outbox_that_fails_at_the_start_is_named(tmp_path: Path) -> None:
+    """No traceback, and where to look."""
+    config, data = tmp_path / "n.yaml", tmp_path / "data"
+    config.write_text("data_dir: data", encoding="utf-8")
+    data.mkdir()
+    with sqlite3.connect(data / "outbox.sqlite3") as outbox:
+        outbox.execute("PRAGMA user_version = 3")
+    outbox.close()
+
+    ended = run_main(config)
+
+    assert (ended.returncode, "Traceback" in ended.stderr) == (2, False)
+    assert "the outbox cannot be written: no such table: deliveries: check" in ended.stderr

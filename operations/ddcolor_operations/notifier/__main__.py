@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -42,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         asyncio.run(_serve(options.config, config))
     except (ConfigError, WordingError, DatabaseError, OSError) as error:
         sys.stderr.write(f"notifier: {error}\n")
+        return 2
+    except sqlite3.Error as error:
+        sys.stderr.write(f"notifier: the outbox cannot be written: {error}: check its disk\n")
         return 2
     return 0
 

@@ -84,7 +84,7 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 async def _authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ask for the token, if there is one; only the health page is for everybody.
 
-    Whoever looks after the process has to see whether it lives, and learns nothing there.
+    Whoever looks after the process has to see whether it lives; no alert can be read there.
     """
     secret = request.app[_NOTIFIER].config.api_token
     if secret is None or request.path == "/healthz":
