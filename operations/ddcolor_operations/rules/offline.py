@@ -103,15 +103,19 @@ def _series(
 
 def _run(work: list[dict[str, Any]], python: Path, package_root: Path) -> list[list[Any]]:
     environment = {**os.environ, "PYTHONPATH": str(package_root), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [str(python), "-m", "ddcolor_alerts.offline"],
-        input=json.dumps(work),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(python), "-m", "ddcolor_alerts.offline"],
+            input=json.dumps(work),
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        text = f"not done after {error.timeout:.0f} s: choose fewer rules or a shorter range"
+        raise OfflineError(text) from error
     if done.returncode != 0:
         raise OfflineError(_reason(done.stderr) or f"ended with status {done.returncode}")
     found: list[list[Any]] = json.loads(done.stdout)
