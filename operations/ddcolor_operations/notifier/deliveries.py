@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,17 +189,23 @@ def recover(connection: sqlite3.Connection, now: float) -> int:
 
 
 def revive(
-    connection: sqlite3.Connection, now: float, alert_id: str | None, channel: str | None
+    connection: sqlite3.Connection,
+    now: float,
+    alert_id: str | None,
+    channel: str | None,
+    but: Collection[str] = (),
 ) -> int:
     """Make dead deliveries pending again, of one alert or of all; return how many.
 
-    Their age starts anew, or the next failure would end them at once.
+    Their age starts anew, or the next failure would end them at once. Those of the channels ``but``
+    stay dead.
     """
     return connection.execute(
         "UPDATE deliveries SET status = 'pending', next_at = :now, created_at = :now, failures = 0"
         " WHERE status = 'dead' AND (:channel IS NULL OR channel = :channel) AND (:id IS NULL"
-        " OR alert_seq = (SELECT seq FROM alerts WHERE alert_id = :id))",
-        {"now": now, "channel": channel, "id": alert_id},
+        " OR alert_seq = (SELECT seq FROM alerts WHERE alert_id = :id))"
+        " AND channel NOT IN (SELECT value FROM json_each(:but))",
+        {"now": now, "channel": channel, "id": alert_id, "but": json.dumps([*but])},
     ).rowcount
 
 

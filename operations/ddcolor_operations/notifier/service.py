@@ -165,7 +165,11 @@ class Notifier:
     async def retry(self, alert_id: str | None, channel: str | None) -> int:
         """Make dead deliveries pending again, of one alert or of all; return how many."""
         now = time.time()
-        revived = await self._on_disk(lambda c: deliveries.revive(c, now, alert_id, channel))
+        # A restart that was asked for hours ago would hit a service that is well: only who names
+        # the alert or the healer asks for it again.
+        named = alert_id is not None or channel is not None
+        but = () if named else tuple(self._config.routing.healers)
+        revived = await self._on_disk(lambda c: deliveries.revive(c, now, alert_id, channel, but))
         self._wake(self._workers)
         return revived
 

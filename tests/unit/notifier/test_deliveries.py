@@ -151,6 +151,7 @@ def test_all_dead_deliveries_of_a_channel_can_be_revived(box: Box) -> None:
         box.send(GiveUp("no"))
 
     assert deliveries.revive(box.connection, NOW, None, "mail") == 0
+    assert deliveries.revive(box.connection, NOW, None, None, ("heal", "wecom")) == 0
     assert deliveries.revive(box.connection, NOW, None, "wecom") == 3
 
 

@@ -15,6 +15,7 @@ from ddcolor_operations.notifier.acknowledgements import Acknowledgement
 from ddcolor_operations.notifier.alert import Alert
 from ddcolor_operations.notifier.config import load_config
 from ddcolor_operations.notifier.paths import Beat
+from ddcolor_operations.receivers import Failure
 from tests.support.alerts import alert_json
 from tests.support.more_places import more_places
 from tests.support.notifiers import QUICK, run, settled
@@ -184,6 +185,20 @@ async def test_the_healer_does_not_sleep(all_places: Places, tmp_path: Path) -> 
         await notifier.stop()
 
     assert asked.text == alert_json(1)["alert_id"]
+
+
+async def test_old_faults_are_mended_again_only_by_name(all_places: Places, tmp_path: Path) -> None:
+    """Who tries everything again restarts no service that is well."""
+    with more_places(tmp_path) as more:
+        more.receivers["heal"].fail(Failure.status(413))
+        notifier = await run(all_places, SilentLogger(), channels={"heal": more.settings("heal")})
+        await notifier.take(Alert.from_json(alert_json(1)))
+        await settled(notifier)
+
+        assert await notifier.retry(None, None) == 0
+        assert await notifier.retry(None, "heal") == 1
+        await asyncio.to_thread(more.receivers["heal"].wait_for, 1)
+        await notifier.stop()
 
 
 async def test_a_configuration_that_is_read_again_holds_from_the_next_message(
