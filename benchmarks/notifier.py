@@ -157,7 +157,7 @@ def burst(notifier: Notifier, count: int, senders: int) -> None:
 
 def tell(what: str, seconds: list[float]) -> None:
     """Print the spread of some times."""
-    cuts = statistics.quantiles(seconds, n=20)
+    cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     print(
         f"{what}: p50 {statistics.median(seconds) * 1000:.1f} ms, p95 {cuts[18] * 1000:.1f} ms,"
         f" max {max(seconds) * 1000:.1f} ms"
