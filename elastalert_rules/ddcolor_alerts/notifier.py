@@ -40,6 +40,12 @@ class NotifierPost(Alerter):  # type: ignore[misc]  # ElastAlert2 has no types
     def post(self, path: str, message: dict[str, Any]) -> requests.Response | str:
         """Return the notifier's answer, or the name of what kept it from answering."""
         try:
-            return self._session.post(self._url + path, json=message, timeout=_TIMEOUT_S)
+            return self._session.post(
+                self._url + path,
+                json=message,
+                timeout=_TIMEOUT_S,
+                # Following one would make a GET of it, without the message.
+                allow_redirects=False,
+            )
         except (requests.RequestException, OSError) as error:
             return type(error).__name__

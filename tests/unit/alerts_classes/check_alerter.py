@@ -69,9 +69,16 @@ class Notifier(BaseHTTPRequestHandler):
         status = self.statuses.pop(0) if self.statuses else 202
         answer = b'{"status": "accepted"}' if status == 202 else b'{"error": "no"}'
         self.send_response(status)
+        if status == 302:
+            self.send_header("location", "/elsewhere")
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def do_GET(self) -> None:
+        """Note that this was asked."""
+        self.bodies.append({"path": self.path})
+        self.send_error(404)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -214,6 +221,13 @@ class AlerterTest(unittest.TestCase):
             alerter.alert([make_match()])
         assert "s3cret" not in str(caught.exception)
         assert "127.0.0.1:1" in str(caught.exception)
+
+    def test_follows_no_redirection(self) -> None:
+        """Following one would ask for a page instead of giving the alert away."""
+        Notifier.statuses[:] = [302, 202]
+        self.alerter.alert([make_match()])
+        assert len(Notifier.bodies) == 2
+        assert Notifier.bodies[0] == Notifier.bodies[1]
 
     def test_gives_up_what_the_notifier_calls_unusable(self) -> None:
         """A 400 or 413 is logged and not tried again: it would be refused for ever."""
