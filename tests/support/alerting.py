@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,37 +90,28 @@ class AlertSink:
         return list(first.values())
 
 
-class Alerting:
-    """ElastAlert2 as the stack runs it, which can be stopped, killed and started again."""
+class ReadyPart:
+    """A part of the stack with ``--ready-file`` and ``--log-file``, for which ``folder`` has room.
+
+    It can be stopped, killed and started again.
+    """
 
     def __init__(
-        self, elasticsearch_url: str, sink: HasUrl, folder: Path, rules: Path | None = None
+        self,
+        argv: Sequence[str],
+        folder: Path,
+        name: str,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        home = project_root() / "elastalert_rules"
-        self.ready_file = folder / "elastalert.ready"
-        self.log_file = folder / "elastalert.jsonl"
-        address = urlsplit(elasticsearch_url)
-        python = elastalert.ensure(print).python
-        environment = {
-            "PYTHONPATH": str(home),
-            "ES_HOST": str(address.hostname),
-            "ES_PORT": str(address.port),
-            "DDCOLOR_NOTIFIER_URL": sink.url,
-            "DDCOLOR_RULES_FOLDER": str(rules or home / "rules"),
-        }
-        launch = LaunchSpec(
-            (
-                *(str(python), "-m", "ddcolor_alerts.launcher"),
-                *("--config", str(home / "config.yaml"), "--ready-file", str(self.ready_file)),
-                *("--log-file", str(self.log_file)),
-            ),
-            environment,
-        )
-        self.process = Process(lambda: launch, folder / "elastalert.out")
+        self.ready_file = folder / f"{name}.ready"
+        self.log_file = folder / f"{name}.jsonl"
+        files = ("--ready-file", str(self.ready_file), "--log-file", str(self.log_file))
+        launch = LaunchSpec((*argv, *files), environment or {})
+        self.process = Process(lambda: launch, folder / f"{name}.out")
 
     def start(self) -> None:
-        """Start it and wait until all rules have run."""
+        """Start it and wait until it says that it is ready."""
         self.ready_file.unlink(missing_ok=True)
         self.process.start()
         eventually(self.ready_file.exists, timeout_s=60)
@@ -130,8 +121,28 @@ class Alerting:
         self.process.stop()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it, and what it has started, at once."""
         self.process.kill()
+
+
+class Alerting(ReadyPart):
+    """ElastAlert2 as the stack runs it; it is ready when all rules have run."""
+
+    def __init__(
+        self, elasticsearch_url: str, sink: HasUrl, folder: Path, rules: Path | None = None
+    ) -> None:
+        home = project_root() / "elastalert_rules"
+        address = urlsplit(elasticsearch_url)
+        python = elastalert.ensure(print).python
+        environment = {
+            "PYTHONPATH": str(home),
+            "ES_HOST": str(address.hostname),
+            "ES_PORT": str(address.port),
+            "DDCOLOR_NOTIFIER_URL": sink.url,
+            "DDCOLOR_RULES_FOLDER": str(rules or home / "rules"),
+        }
+        argv = (str(python), "-m", "ddcolor_alerts.launcher", "--config", str(home / "config.yaml"))
+        super().__init__(argv, folder, "elastalert", environment)
 
     def wait_rounds(self, rounds: int = 3) -> None:
         """Wait until all rules have run ``rounds`` more times.
