@@ -13,7 +13,7 @@ import requests
 
 from ddcolor_operations.layout import project_root
 from ddcolor_operations.stack.config import DEFAULT_PORTS
-from tests.support.elastic import free_ports
+from tests.support.stacks import free_config
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,9 +34,7 @@ def obs(*arguments: str) -> subprocess.CompletedProcess[str]:
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start the embedded stack in the background, and stop it whatever happens."""
     folder = tmp_path_factory.mktemp("up")
-    offset = free_ports(1)[0] - DEFAULT_PORTS["service"]
-    if offset < 0:
-        offset += 20_000
+    offset = free_config(folder, embedded=True).port_offset
     begun = obs("up", "-d", "--embedded", "--state", str(folder), "--port-offset", str(offset))
     assert begun.returncode == 0, begun.stderr + begun.stdout
     assert f"http://127.0.0.1:{DEFAULT_PORTS['service'] + offset}/" in begun.stdout

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
 from comfyui_telemetry import semconv
-from comfyui_telemetry.catalogue import Text
 from ddcolor_operations.demo.client import new_trace_id
-from ddcolor_operations.demo.gather import Gathered, gather
+from ddcolor_operations.demo.gather import Gathered
 from ddcolor_operations.demo.photos import samples, workflow
-from ddcolor_operations.demo.run import Pace, Performance
+from ddcolor_operations.demo.run import Pace
 from ddcolor_operations.report.render import render
 from ddcolor_operations.stack import RunningStack
 from tests.support.elastic import eventually
-from tests.support.stacks import alerts, client_of, log_lines, received, whole_stack
-
-
-class _Silent:
-    """Takes progress, and says what went wrong."""
-
-    def doing(self, text: Text) -> None:
-        """Say nothing of what has not ended."""
-
-    def done(self, text: Text, *, good: bool = True) -> None:
-        """Print what did not go well, which pytest shows when a test fails."""
-        if not good:
-            print(text.en)  # noqa: T201 - pytest captures it
+from tests.support.stacks import alerts, client_of, log_lines, perform, received, whole_stack
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +27,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
 @pytest.fixture(scope="module")
 def performed(small: RunningStack) -> Gathered:
     """Perform the demo once on it."""
-    started_at = datetime.now(UTC)
-    results = small.config.state / "results"
-    performed = Performance(small, results, _Silent(), Pace(settle_s=5.0)).run()
-    return gather(small, performed, started_at)
+    return perform(small, Pace(settle_s=5.0))
 
 
 def test_every_fault_is_told_without_elasticsearch(performed: Gathered) -> None:

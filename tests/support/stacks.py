@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ import requests
 import yaml
 from elasticsearch import Elasticsearch, helpers
 
+from comfyui_telemetry.catalogue import Text
 from ddcolor_operations.demo.client import ServiceClient
+from ddcolor_operations.demo.gather import Gathered, gather
+from ddcolor_operations.demo.run import Pace, Performance
 from ddcolor_operations.stack import RunningStack, StackConfig, running_stack
 from ddcolor_operations.stack.notifier_config import write_notifier_config
 from ddcolor_operations.stack.ports import taken_ports
@@ -58,6 +62,22 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         yield
 
 
+def free_config(state: Path, *, embedded: bool) -> StackConfig:
+    """Return the settings of a demo's stack in ``state``, none of whose ports is taken."""
+    for offset in _OFFSETS:
+        config = StackConfig.create(
+            state=state,
+            config_file=Path(os.devnull),
+            environ={},
+            port_offset=offset,
+            demo=True,
+            embedded=embedded,
+        )
+        if not taken_ports(config):
+            return config
+    raise AssertionError("Every range of ports is taken")
+
+
 @contextmanager
 def whole_stack(
     keep_state: Callable[[], bool], *, embedded: bool = False
@@ -69,7 +89,7 @@ def whole_stack(
     # Not pytest's own folder: that is closed to other users, and as root Elasticsearch is one.
     state = Path(tempfile.mkdtemp(prefix="ddcolor-e2e-"))
     state.chmod(0o755)
-    config = _free_config(state, embedded=embedded)
+    config = free_config(state, embedded=embedded)
     kept = KeptSecrets(config)
     with _environment(kept.environment), running_stack(kept.config, print) as stack:
         yield stack
@@ -77,6 +97,24 @@ def whole_stack(
         print(f"The stack's logs are kept in {state / 'log'}")  # noqa: T201 - pytest shows it
     else:
         shutil.rmtree(state)
+
+
+class _Printed:
+    """Prints progress, which pytest shows when a test fails."""
+
+    def doing(self, text: Text) -> None:
+        """Say nothing of what has not ended."""
+
+    def done(self, text: Text, *, good: bool = True) -> None:
+        """Print what was done."""
+        print("ok" if good else "NOT OK", text.en)  # noqa: T201 - pytest captures it
+
+
+def perform(stack: RunningStack, pace: Pace) -> Gathered:
+    """Perform the demo on ``stack``: photos, six faults, their alerts, and the facts read back."""
+    started_at = datetime.now(UTC)
+    performed = Performance(stack, stack.config.state / "results", _Printed(), pace).run()
+    return gather(stack, performed, started_at)
 
 
 def client_of(stack: RunningStack) -> ServiceClient:
@@ -111,18 +149,3 @@ def log_lines(stack: RunningStack, part: str) -> list[dict[str, Any]]:
     """Return the JSON log lines of a part, rotated files included."""
     files = sorted(stack.config.log_dir.glob(f"{part}.jsonl*"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
-
-
-def _free_config(state: Path, *, embedded: bool) -> StackConfig:
-    for offset in _OFFSETS:
-        config = StackConfig.create(
-            state=state,
-            config_file=Path(os.devnull),
-            environ={},
-            port_offset=offset,
-            demo=True,
-            embedded=embedded,
-        )
-        if not taken_ports(config):
-            return config
-    raise AssertionError("Every range of ports is taken")
