@@ -113,7 +113,8 @@ def chart(
         layout["bargap"] = _GAP_OF_FEW if few else _GAP
     if other is not None:
         layout["yaxis2"] = {**_value_axis(other), "overlaying": "y", "side": "right"}
-        layout["yaxis2"]["showgrid"] = False
+        # Round numbers of its own, not what stands at the ticks of the other axis.
+        layout["yaxis2"] |= {"showgrid": False, "tickmode": "auto"}
     return {"data": traces, "layout": layout}
 
 
