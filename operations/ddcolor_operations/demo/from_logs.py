@@ -14,6 +14,7 @@ import orjson
 from comfyui_telemetry import semconv
 from ddcolor_operations.report.charts import Bucket, Durations
 from ddcolor_operations.report.collect import FaultRecord, step_of
+from ddcolor_operations.report.spans import NOT_RUN
 
 from .found import Found
 
@@ -73,7 +74,7 @@ def _durations(records: Sequence[_Record]) -> list[Durations]:
     for record in records:
         if (
             record.get(semconv.EVENT_NAME) == semconv.EVENT_NODE_FINISHED
-            and record.get(semconv.NODE_OUTCOME) != "cached"
+            and record.get(semconv.NODE_OUTCOME) not in NOT_RUN
             and semconv.NODE_DURATION in record
         ):
             took[str(record[semconv.NODE_CLASS_TYPE])].append(record[semconv.NODE_DURATION])

@@ -14,6 +14,7 @@ from comfyui_telemetry import semconv
 from ddcolor_operations.elastic.queries import LOGS, TRACES
 
 from .charts import Bucket, Durations
+from .spans import NOT_RUN
 
 _MOST_CLASSES = 50
 _MOST_FAULTS = 1000
@@ -35,15 +36,16 @@ class FaultRecord:
 def node_durations(client: Elasticsearch, since: datetime) -> list[Durations]:
     """Return how long the nodes of each class took that began at or after ``since``.
 
-    Cached nodes took no time and are left out.
+    Nodes that did not run took no time and are left out.
     """
     answer = client.search(
         index=TRACES,
         size=0,
         query={
             "bool": {
-                "filter": [_since(since), {"exists": {"field": semconv.NODE_CLASS_TYPE}}],
-                "must_not": {"term": {semconv.NODE_OUTCOME: "cached"}},
+                # A failed prompt names the class of its node, too; only a node has this outcome.
+                "filter": [_since(since), {"exists": {"field": semconv.NODE_OUTCOME}}],
+                "must_not": {"terms": {semconv.NODE_OUTCOME: NOT_RUN}},
             }
         },
         aggs={

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from comfyui_telemetry import semconv
 from ddcolor_operations.elastic.queries import Span
 
+# Outcomes of nodes that did not run, and so took no time.
+NOT_RUN = ("cached", "skipped")
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -38,8 +41,8 @@ class Row:
 
     @property
     def took_s(self) -> float | None:
-        """Seconds that the span took; None for a cached node, which took no time."""
-        return None if self.outcome == "cached" else self.span.duration_s
+        """Seconds that the span took; None for a node that did not run."""
+        return None if self.outcome in NOT_RUN else self.span.duration_s
 
 
 def waterfall(spans: Iterable[Span]) -> list[Row]:

@@ -54,7 +54,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "service.jsonl").write_text(
         "\n".join(
             [
-                *(node(11, 4.0), node(12, 0.0, "cached"), prompt(13, "success")),
+                *(node(11, 4.0), node(12, 0.0, "cached"), node(12, 0.0, "skipped")),
+                prompt(13, "success"),
                 *(fault(21, "out_of_memory"), prompt(22, "failed")),
                 '{"@timestamp": "2026-01-31T08:30:23+00:00", "mess',
             ]
@@ -75,8 +76,8 @@ def test_faults_stand_in_their_order_whatever_file_says_them(folder: Path) -> No
     assert found.records[0].trace_id == "ab" * 16
 
 
-def test_durations_leave_out_cached_nodes(folder: Path) -> None:
-    """A cached node took no time, and would make the others look quick."""
+def test_durations_leave_out_nodes_that_did_not_run(folder: Path) -> None:
+    """A cached or skipped node took no time, and would make the others look quick."""
     (found,) = read_logs(folder, START, START + timedelta(minutes=1)).durations
 
     assert (found.class_type, found.count) == ("LoadImage", 2)
