@@ -51,6 +51,9 @@ def trace_chart(rows: Sequence[Row]) -> Figure:
         "x": [row.span.duration_s for row in rows],
         "marker": {"color": tones, "line": {"color": tones, "width": 2}},
         "text": [plain(_detail(row)) for row in rows],
+        # A bar of no length has no words unless they are told to be outside.
+        "textposition": ["auto" if row.span.duration_s else "outside" for row in rows],
+        "cliponaxis": False,
         "hovertext": [
             f"{plain(row.span.name)}: +{seconds(row.offset_s)}<br>{plain(_detail(row))}"
             for row in rows
@@ -124,7 +127,9 @@ def durations_chart(classes: Sequence[Durations]) -> Figure:
         }
     )
     names = [f"{plain(item.class_type)} × {item.count}" for item in classes]
-    return _figure(traces, _lanes(names), {**_seconds_axis(), "type": "log", "rangemode": "normal"})
+    # Few ticks: plotly.js crowds those of a logarithmic axis.
+    across = {**_seconds_axis(), "type": "log", "rangemode": "normal", "nticks": 6}
+    return _figure(traces, _lanes(names), across)
 
 
 def outcomes_chart(buckets: Sequence[Bucket]) -> Figure:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from comfyui_telemetry import semconv
 from ddcolor_operations.report import charts
 from ddcolor_operations.report.figures import Figure
 from ddcolor_operations.report.spans import waterfall
@@ -45,6 +46,14 @@ def test_a_waterfall_begins_each_bar_where_its_span_began() -> None:
     assert bars["marker"]["color"] == ["--request", "--bad", "--good", "--bad"]
     assert figure["layout"]["yaxis"]["ticktext"][2].strip("\u00a0") == "node LoadImage"
     assert "out_of_memory · 2.3 s" in bars["hovertext"][3]
+
+
+def test_a_node_that_did_not_run_is_told_beside_its_place() -> None:
+    """It has no length and took no time: its outcome stands outside the bar."""
+    skipped = runs.span("a", None, "node SaveImage", 0.0, 0.0, **{semconv.NODE_OUTCOME: "skipped"})
+    (bars,) = charts.trace_chart(waterfall([skipped]))["data"]
+
+    assert (bars["text"], bars["textposition"]) == (["skipped"], ["outside"])
 
 
 def test_each_alert_has_a_line_two_stations_and_its_channels(tmp_path: Path) -> None:
