@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from comfyui_telemetry import semconv
 from ddcolor_operations.stack.part import StackStatus
 from tests.support.elastic import eventually
 
@@ -78,6 +80,10 @@ def _is_ready(folder: Path) -> bool:
     return (folder / "status.json").exists() and _status(folder).state == "ready"
 
 
+def _records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "stack.jsonl").read_text().splitlines()]
+
+
 def test_parts_start_in_order_and_stop_cleanly(tmp_path: Path, start: Start) -> None:
     """A part starts after the parts it needs; SIGTERM ends all and is written down."""
     process = start("good")
@@ -90,6 +96,10 @@ def test_parts_start_in_order_and_stop_cleanly(tmp_path: Path, start: Start) -> 
     assert process.wait(20) == 0
     assert _status(tmp_path).state == "stopped"
     assert not any(psutil.pid_exists(pid) for pid in (first.pid, second.pid) if pid)
+    stopped = [r for r in _records(tmp_path) if r.get("event.name") == semconv.EVENT_PART_STOPPED]
+    # Last first, and none of them a fault.
+    assert [record[semconv.PART_NAME] for record in stopped] == ["second", "first"]
+    assert {record["log.level"] for record in stopped} == {"info"}
 
 
 def test_a_killed_part_is_restarted_and_said(tmp_path: Path, start: Start) -> None:
@@ -101,8 +111,11 @@ def test_a_killed_part_is_restarted_and_said(tmp_path: Path, start: Start) -> No
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: _is_ready(tmp_path) and _status(tmp_path).part("second").pid != pid)
     assert _status(tmp_path).part("second").restarts == 1
-    records = [json.loads(line) for line in (tmp_path / "stack.jsonl").read_text().splitlines()]
-    said = [record for record in records if record.get("comfyui.error.kind") == "service_down"]
+    said = [
+        record
+        for record in _records(tmp_path)
+        if record.get("comfyui.error.kind") == "service_down"
+    ]
     assert len(said) == 1
     assert said[0]["ddcolor.part.name"] == "second"
     assert said[0]["ddcolor.part.exit"] == "signal 9"

@@ -80,6 +80,12 @@ class Supervisor:
             # while the agent that reads them still runs.
             for runner in reversed(self._runners):
                 await runner.stop()
+                name = runner.part.name
+                self._log.info(
+                    f"Part {name} was stopped",
+                    event_name=semconv.EVENT_PART_STOPPED,
+                    **{semconv.PART_NAME: name},
+                )
                 self._publish()
             self.status.state = "failed" if self.status.problem else "stopped"
             self._publish()
