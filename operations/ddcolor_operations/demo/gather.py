@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from elasticsearch import Elasticsearch
+from elastic_transport import TransportError
+from elasticsearch import ApiError, Elasticsearch
 
 from comfyui_telemetry import __version__
 from comfyui_telemetry.catalogue import Text
@@ -20,7 +21,7 @@ from ddcolor_operations.report.render import Evidence, Trace
 from ddcolor_operations.report.spans import Row, waterfall
 from ddcolor_operations.stack import RunningStack
 
-from .client import ServiceClient
+from .client import DemoError, ServiceClient
 from .evidence import Seen
 from .found import Found
 from .from_logs import read_logs
@@ -50,7 +51,7 @@ class Gathered:
 
 
 def gather(stack: RunningStack, performed: Performed, started_at: datetime) -> Gathered:
-    """Read everything back and judge it. Raises an Elasticsearch error if it does not answer."""
+    """Read everything back and judge it. Raises DemoError if a part does not answer."""
     status = stack.status()
     config = stack.config
     versions = {part.name: part.version for part in status.parts}
@@ -58,7 +59,12 @@ def gather(stack: RunningStack, performed: Performed, started_at: datetime) -> G
     if config.embedded:
         found = read_logs(config.log_dir, performed.since, datetime.now(UTC))
     else:
-        found = _ask_elasticsearch(config.url("elasticsearch"), performed, started_at)
+        try:
+            found = _ask_elasticsearch(config.url("elasticsearch"), performed, started_at)
+        except (ApiError, TransportError) as error:
+            raise DemoError(
+                f"The results cannot be read: {error}; see the log of part elasticsearch."
+            ) from error
     faults, problems = judge(
         performed.incidents, performed.seen, found.records, EMBEDDED if config.embedded else WHOLE
     )

@@ -71,6 +71,15 @@ def test_a_missing_alert_ends_with_1_and_still_writes_the_facts(
     assert json.loads((tmp_path / "facts.json").read_text())["problems"]
 
 
+def test_facts_that_cannot_be_written_are_said(run_demo: _Runner, tmp_path: Path) -> None:
+    """The run was good, but a script that waits for the file must not take it for one."""
+    (tmp_path / "file").touch()
+    result = run_demo("--json", str(tmp_path / "file" / "facts.json"))
+
+    assert result.exit_code == 1
+    assert "facts.json cannot be written" in result.output
+
+
 def test_a_demo_that_cannot_go_on_says_why(run_demo: _Runner) -> None:
     """An error is one plain sentence, not a traceback."""
     run_demo.answer = DemoError("The service is gone; see the log of part service.")
