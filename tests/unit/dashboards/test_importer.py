@@ -115,3 +115,10 @@ def test_a_time_that_is_none_is_refused() -> None:
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2
     assert "like 30m, 24h or 7d" in result.output
+
+
+def test_what_is_no_address_of_an_elasticsearch_is_wrong_usage() -> None:
+    """The option is named, and what is missing of the address."""
+    result = CliRunner().invoke(cli, ["dashboards", "check", "--elasticsearch", "localhost"])
+    assert result.exit_code == 2
+    assert "--elasticsearch localhost" in result.output
