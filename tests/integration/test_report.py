@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from ddcolor_operations.cli import cli
 from ddcolor_operations.dashboards.run import run
@@ -20,8 +19,6 @@ from tests.support.elastic import SPAN_STREAM, Pipeline, eventually
 
 pytestmark = pytest.mark.timeout(300)
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -53,15 +50,6 @@ def written(pipeline: Pipeline, told: Told, tmp_path_factory: pytest.TempPathFac
     result = invoke(pipeline, "report", "--last", "30m", "-o", str(file))
     assert result.exit_code == 0, result.output
     return file
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return a headless browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 def invoke(pipeline: Pipeline, command: str, *arguments: str) -> Result:

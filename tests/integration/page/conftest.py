@@ -1,4 +1,4 @@
-"""A browser, the real service, and the page of it: what the tests of the page share."""
+"""The real service, and the page of it: what the tests of the page share."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ from playwright.sync_api import (
     BrowserContext,
     Page,
     expect,
-    sync_playwright,
 )
 
 from tests.support.page import OpenPage
 from tests.support.service_process import ServiceProcess
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 # Counts object URLs that live, and tells of everything the policy had to stop.
 WATCH = """
@@ -32,14 +25,6 @@ URL.createObjectURL = (blob) => { const url = createObjectURL(blob); living.add(
 URL.revokeObjectURL = (url) => { living.delete(url); revokeObjectURL(url); };
 addEventListener("securitypolicyviolation", (e) => console.error("CSP", e.violatedDirective));
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
