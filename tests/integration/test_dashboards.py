@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from elasticsearch.helpers import bulk
 
+from comfyui_telemetry import semconv
 from ddcolor_operations.cli import cli
 from ddcolor_operations.dashboards.check_lens import check_fields
 from ddcolor_operations.dashboards.check_objects import Problem
@@ -20,8 +22,9 @@ from ddcolor_operations.dashboards.request import TimeRange
 from ddcolor_operations.dashboards.run import Table, run
 from ddcolor_operations.dashboards.saved_objects import FOLDER, build, declared_fields
 from ddcolor_operations.dashboards.source import load
+from ddcolor_operations.rules.documents import to_document
 from tests.support.dashboard_story import tell
-from tests.support.elastic import Pipeline, eventually
+from tests.support.elastic import Pipeline, eventually, log_line
 
 # A busy machine takes its time to start three servers, which counts for the first test.
 pytestmark = pytest.mark.timeout(300)
@@ -128,6 +131,31 @@ def test_a_time_range_without_data_is_found(pipeline: Pipeline, objects: Objects
     long_ago = datetime(2001, 1, 1, tzinfo=UTC)
     tables = list(run(pipeline.client, objects, TimeRange(long_ago, long_ago + timedelta(hours=1))))
     assert [table.where for table in tables if not table.problems] == []
+
+
+def test_a_column_that_only_late_records_have_is_not_empty(
+    pipeline: Pipeline, objects: Objects
+) -> None:
+    """The first documents of a saved search are shown, but all of them fill its columns."""
+    start = datetime(2026, 1, 6, tzinfo=UTC)
+    actions = []
+    for second in range(501):
+        at = start + timedelta(seconds=second)
+        late = {semconv.NODE_CLASS_TYPE: "LoadImage"} if second == 500 else {}
+        line = log_line("A record", **{**late, "@timestamp": at.isoformat()})
+        actions.append(
+            {
+                "_op_type": "create",
+                "_index": "logs-ddcolor.otel-columns",
+                "_source": to_document(line, at),
+            }
+        )
+    # Without the pipeline that would stamp them with the time of today.
+    bulk(pipeline.client.options(request_timeout=60), actions, pipeline="_none", refresh=True)
+    tables = run(pipeline.client, objects, TimeRange(start, start + timedelta(hours=1)))
+    table = next(table for table in tables if table.where == "search Log lines")
+    assert not any(row.get(semconv.NODE_CLASS_TYPE) for row in table.rows)
+    assert table.problems == ()
 
 
 def test_an_unmapped_field_is_found(pipeline: Pipeline, objects: Objects, times: TimeRange) -> None:

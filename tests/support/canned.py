@@ -48,6 +48,9 @@ class Canned:
         if "terms" in asked:
             key = _KEYS.get(asked["terms"]["field"], "<b>text</b>")
             return {"buckets": [{"key": key, "doc_count": self._count, **inner}]}
+        if "filters" in asked:
+            keys = asked["filters"]["filters"]
+            return {"buckets": {key: {"doc_count": self._count} for key in keys}}
         if "filter" in asked:
             return {"doc_count": self._count, **inner}
         if "percentiles" in asked:

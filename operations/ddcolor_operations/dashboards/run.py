@@ -17,6 +17,7 @@ from .request import Row, TimeRange, query, rows, search_body
 # A count or sum that is 0 everywhere is as empty as a missing value: its filter matches nothing.
 _COUNTS = ("count", "unique_count", "sum")
 _MOST_DOCUMENTS = 500
+_COLUMNS = "columns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Runner:
             "sort": [{TIME_FIELD: search.order}],
             "fields": list(names),
             "_source": False,
+            # The documents shown may lack a column that later ones have.
+            "aggs": {_COLUMNS: {"filters": {"filters": _having(search.columns)}}},
         }
         try:
             answer = self._ask(self._views[search.view_id], body)
@@ -102,10 +105,11 @@ class Runner:
         if not table:
             problems = [Problem(search.where, "no data in the time range")]
         else:
+            having = answer["aggregations"][_COLUMNS]["buckets"]
             problems = [
                 Problem(search.where, f"column {name} is empty in every document")
                 for name in search.columns
-                if not any(row.get(name) for row in table)
+                if not having[name]["doc_count"]
             ]
         return Table(
             search.search_id, search.where, labels, table, tuple(problems), blank=not table
@@ -136,6 +140,10 @@ def run(
         elif item["type"] == "dashboard":
             for panel in lens.lens_panels(item):
                 yield _excused(runner.panel(panel), optional)
+
+
+def _having(columns: Sequence[str]) -> dict[str, Any]:
+    return {name: {"exists": {"field": name}} for name in columns}
 
 
 def _excused(table: Table, optional: Collection[str]) -> Table:
