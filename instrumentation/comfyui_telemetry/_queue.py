@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import OrderedDict
 
 from opentelemetry.context import Context
 
-# A prompt that is deleted from the queue is never started; its entry must not stay for ever.
+# Nobody may tell that a prompt has left the queue; its entry must not stay for ever.
 _QUEUED = 10_000
 
 
@@ -33,10 +32,7 @@ class QueuedPrompts:
     def oldest(self) -> int | None:
         """Return since when the prompt waits that has waited longest; None if none does."""
         with self._lock:
-            # Prompts that were deleted from the queue are still here: the last ones wait.
-            gone = len(self._waiting) - self._depth
-            waiting = itertools.islice(self._waiting.values(), max(0, gone), None)
-            return min((since for _, since in waiting), default=None)
+            return min((since for _, since in self._waiting.values()), default=None)
 
     def count(self, depth: int) -> None:
         """Take the depth of the queue that its server counted."""

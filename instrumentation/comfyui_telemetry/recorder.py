@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 
 from . import semconv
 from ._kit import Kit, kind_of, safe_name, safe_node_id
@@ -52,8 +53,36 @@ class Recorder:
         )
 
     @guarded
+    def prompt_removed(self, prompt_id: str) -> None:
+        """Record that a waiting prompt was taken out of the queue and will not run.
+
+        Nothing is said of a prompt that does not wait, so it may be told twice.
+        """
+        prompt_id = safe_name(prompt_id)
+        waiting = self._queue.take(prompt_id)
+        if waiting is None:
+            return
+        context, since = waiting
+        now = time.time_ns()
+        waited_s = max(0.0, (now - since) / 1e9)
+        self._kit.stream.emit_prepared(
+            "info",
+            f"Prompt removed from the queue after {waited_s:.2f} s, unrun",
+            {
+                semconv.PROMPT_OUTCOME: "removed",
+                semconv.QUEUE_WAIT: waited_s,
+                semconv.QUEUE_DEPTH: self._queue.depth(),
+            },
+            event_name=semconv.EVENT_PROMPT_REMOVED,
+            span=trace.get_current_span(context).get_span_context(),
+            scope={semconv.PROMPT_ID: prompt_id},
+            time_ns=now,
+        )
+        self._kit.instruments.note(semconv.METRIC_PROMPTS, 1, {semconv.PROMPT_OUTCOME: "removed"})
+
+    @guarded
     def queue_depth(self, number_waiting: int) -> None:
-        """Note how many prompts wait after some left the queue without being run."""
+        """Note how many prompts wait, as the queue itself counts them."""
         self._queue.count(number_waiting)
 
     @guarded

@@ -158,7 +158,10 @@ HW_GPU_UTILIZATION = _attribute(
 # --- ComfyUI ------------------------------------------------------------------------------------
 PROMPT_ID = _attribute("comfyui.prompt.id", "string", "Id of the prompt.", "8b1f0c6e-…")
 PROMPT_OUTCOME = _attribute(
-    "comfyui.prompt.outcome", "string", "success | failed | interrupted | rejected.", "success"
+    "comfyui.prompt.outcome",
+    "string",
+    "success | failed | interrupted | rejected | removed (from the queue, unrun).",
+    "success",
 )
 PROMPT_NODE_COUNT = _attribute("comfyui.prompt.node_count", "int", "Nodes in the prompt.", 3)
 PROMPT_DURATION = _attribute(
@@ -330,6 +333,9 @@ EVENT_REQUEST_FAILED = _event("comfyui.request.failed", "A request met a fault o
 EVENT_UPLOAD_REJECTED = _event("comfyui.upload.rejected", "An upload was refused, with its kind.")
 EVENT_PROMPT_QUEUED = _event("comfyui.prompt.queued", "A prompt was accepted.")
 EVENT_PROMPT_REJECTED = _event("comfyui.prompt.rejected", "A prompt failed validation.")
+EVENT_PROMPT_REMOVED = _event(
+    "comfyui.prompt.removed", "A waiting prompt was taken out of the queue, unrun."
+)
 EVENT_PROMPT_STARTED = _event("comfyui.prompt.started", "A prompt began to execute.")
 EVENT_PROMPT_FINISHED = _event("comfyui.prompt.finished", "A prompt ended; see its outcome.")
 EVENT_NODE_STARTED = _event("comfyui.node.started", "A node began to execute.")

@@ -51,7 +51,6 @@ def build_service(
     hub = Hub()
 
     def changed() -> None:
-        # Prompts may be deleted unrun, of which the recorder hears nothing else.
         telemetry.recorder.queue_depth(queue.waiting())
         hub.publish("status", status_of(queue), None)
 

@@ -144,6 +144,8 @@ class Observed:
             prompt.record.end(
                 ToldError("PromptLost", "it ran, left the queue, and no history tells its end")
             )
+        else:
+            self._recorder.prompt_removed(prompt_id)
         self._close(prompt_id)
 
     def _begin(self, prompt: _Prompt, at_ns: int | None) -> None:

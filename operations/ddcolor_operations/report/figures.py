@@ -27,7 +27,7 @@ _TONES: Mapping[str, str] = {
     **dict.fromkeys(("success", "executed", "delivered", "accepted", "resolved"), "--good"),
     **dict.fromkeys(("failed", "error", "critical", "fatal", "dead"), "--bad"),
     **dict.fromkeys(("interrupted", "warning", "warn", "retry", "held_back", "rejected"), "--l2"),
-    **dict.fromkeys(("cached", "skipped", "debug", "quiet"), "--track"),
+    **dict.fromkeys(("cached", "skipped", "removed", "debug", "quiet"), "--track"),
     "info": "--accent",
     **{channel: f"--{channel}" for channel in ("wecom", "dingtalk", "sms", "mail")},
 }

@@ -172,11 +172,14 @@ async def get_queue(request: web.Request) -> web.Response:
 async def post_queue(request: web.Request) -> web.Response:
     """Remove waiting prompts: ``{"clear": true}`` or ``{"delete": [id, ...]}``."""
     body = await read_object(request)
-    queue = service_of(request).queue
+    service = service_of(request)
+    removed: list[str] = []
     if body.get("clear") is True:
-        queue.clear()
+        removed += service.queue.clear()
     if "delete" in body:
-        queue.delete(_ids(body["delete"]))
+        removed += service.queue.delete(_ids(body["delete"]))
+    for prompt_id in removed:
+        service.telemetry.recorder.prompt_removed(prompt_id)
     return web.Response(status=200)
 
 

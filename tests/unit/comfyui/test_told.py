@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -236,15 +239,62 @@ def test_the_queue_carries_the_callers_trace(comfy: Comfy, captured: Captured) -
     with tracer.start_as_current_span("request") as request:
         comfy.queue.put((0, "p-1", CHAIN, {}, ["9"]))
         comfy.queue.put((1, "p-2", CHAIN, {}, ["9"], {}))
-    comfy.queue.delete_queue_item(lambda item: item[1] == "p-2")
     comfy.run(CHAIN)
     prompt = captured.span("prompt")
     assert prompt.parent is not None
     assert prompt.parent.span_id == request.get_span_context().span_id
     assert [r[semconv.QUEUE_DEPTH] for r in captured.events(semconv.EVENT_PROMPT_QUEUED)] == [1, 2]
+
+
+@pytest.mark.usefixtures("hooks")
+def test_a_prompt_that_is_taken_out_of_the_queue_is_told(comfy: Comfy, captured: Captured) -> None:
+    """Deleted or wiped away: once each, in the trace of the request that brought it."""
+    with captured.telemetry.tracer.start_as_current_span("request") as request:
+        for number in range(4):
+            comfy.queue.put((number, f"p-{number}", CHAIN, {}, ["9"]))
+    assert comfy.queue.delete_queue_item(lambda item: item[1] == "p-2")
     comfy.queue.wipe_queue()
-    depth = [m.value for m in captured.metrics() if m.name == semconv.METRIC_QUEUE_DEPTH]
-    assert depth == [0]
+    comfy.queue.put((4, "p-4", CHAIN, {}, ["9"]))
+    # The queue wipes away the last one by another of its methods.
+    assert comfy.queue.delete_queue_item(lambda item: item[1] == "p-4")
+    assert not comfy.queue.delete_queue_item(lambda item: item[1] == "p-4")
+    removed = captured.events(semconv.EVENT_PROMPT_REMOVED)
+    assert [record[semconv.PROMPT_ID] for record in removed] == ["p-2", "p-0", "p-1", "p-3", "p-4"]
+    assert [record[semconv.QUEUE_DEPTH] for record in removed] == [3, 2, 1, 0, 0]
+    assert removed[0]["trace_id"] == f"{request.get_span_context().trace_id:032x}"
+    assert removed[0][semconv.PROMPT_OUTCOME] == "removed"
+    assert captured.telemetry._queue.oldest() is None
+    metrics = {m.name: m for m in captured.metrics() if m.name == semconv.METRIC_QUEUE_DEPTH}
+    assert metrics[semconv.METRIC_QUEUE_DEPTH].value == 0
+    prompts = [m for m in captured.metrics() if m.name == semconv.METRIC_PROMPTS]
+    assert [(m.value, m.attributes) for m in prompts] == [(5, {semconv.PROMPT_OUTCOME: "removed"})]
+
+
+@pytest.mark.usefixtures("hooks")
+def test_a_prompt_that_the_worker_takes_is_not_called_removed(
+    comfy: Comfy, captured: Captured
+) -> None:
+    """While something is removed, nobody else can change the queue."""
+    comfy.queue.put((0, "p-0", CHAIN, {}, ["9"]))
+    comfy.queue.put((1, "p-1", CHAIN, {}, ["9"]))
+    workers: list[threading.Thread] = []
+
+    def chosen(item: tuple[Any, ...]) -> bool:
+        def take() -> None:
+            with comfy.queue.mutex:
+                comfy.queue.queue.pop(0)
+
+        if not workers:
+            workers.append(threading.Thread(target=take))
+            workers[0].start()
+            workers[0].join(0.05)
+        return bool(item[1] == "p-1")
+
+    comfy.queue.delete_queue_item(chosen)
+    workers[0].join()
+    assert comfy.queue.queue == []
+    (removed,) = captured.events(semconv.EVENT_PROMPT_REMOVED)
+    assert removed[semconv.PROMPT_ID] == "p-1"
 
 
 @pytest.mark.usefixtures("hooks")

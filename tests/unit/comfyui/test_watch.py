@@ -247,6 +247,19 @@ async def test_a_failure_is_said_once_with_its_node(captured: Captured, outside:
     assert finished[semconv.ERROR_TYPE] == "torch.OutOfMemoryError"
 
 
+async def test_a_prompt_that_is_taken_out_of_the_queue_is_told(
+    captured: Captured, outside: Outside
+) -> None:
+    """It waited, and neither the queue nor the history has it any more."""
+    async with _watching(captured, outside) as record:
+        outside.pending = ["p-1", "p-2"]
+        await record(semconv.EVENT_PROMPT_QUEUED, 2)
+        outside.pending = ["p-2"]
+        removed = await record(semconv.EVENT_PROMPT_REMOVED)
+    assert (removed[semconv.PROMPT_ID], removed[semconv.PROMPT_OUTCOME]) == ("p-1", "removed")
+    assert len(captured.events(semconv.EVENT_PROMPT_REMOVED)) == 1
+
+
 async def test_an_interrupt_is_no_failure(captured: Captured, outside: Outside) -> None:
     """As inside ComfyUI."""
     async with _watching(captured, outside) as record:

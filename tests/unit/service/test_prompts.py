@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from comfyui_telemetry import semconv
 from tests.support.service import Harness, encoded, eventually, picture, workflow
 
 
@@ -199,6 +200,8 @@ async def test_waiting_prompts_can_be_removed(with_photo: Harness) -> None:
     _, queue = await with_photo.get("/queue")
     assert queue["queue_pending"] == []
     assert [row[1] for row in queue["queue_running"]] == [blocker]
+    removed = with_photo.records(semconv.EVENT_PROMPT_REMOVED)
+    assert [record[semconv.PROMPT_ID] for record in removed] == [ids[1], ids[0], ids[2]]
 
 
 async def test_the_recorder_knows_how_many_wait(

@@ -98,19 +98,22 @@ def test_the_service_says_that_it_lives() -> None:
 
 
 def test_the_heartbeat_tells_the_longest_wait() -> None:
-    """Of the prompts that wait now, also when others were deleted or run already."""
+    """Of the prompts that wait now, also when others were removed or run already."""
     with capture() as captured:
         recorder = captured.telemetry.recorder
         for number in range(3):
             recorder.prompt_queued(str(number), number_waiting=number + 1)
         queue = captured.telemetry._queue
         _, first = queue._waiting["0"]
-        _, third = queue._waiting["2"]
+        _, second = queue._waiting["1"]
         assert queue.oldest() == first
         with recorder.prompt("0", node_count=1):
-            recorder.queue_depth(1)
-            assert queue.oldest() == third
-        recorder.queue_depth(0)
+            recorder.prompt_removed("2")
+            assert queue.oldest() == second
+        recorder.prompt_removed("1")
+        recorder.prompt_removed("1")
+        recorder.prompt_removed("nobody")
+        assert len(captured.events(semconv.EVENT_PROMPT_REMOVED)) == 2
         recorder.service_alive()
         (beat,) = captured.events(semconv.EVENT_SERVICE_HEARTBEAT)
         assert (beat[semconv.QUEUE_DEPTH], beat[semconv.QUEUE_OLDEST_WAIT]) == (0, 0.0)

@@ -10,6 +10,7 @@ import asyncio
 import enum
 import inspect
 import json
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -252,6 +253,7 @@ class PromptQueue:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.queue: list[tuple[Any, ...]] = []
+        self.mutex = threading.RLock()
 
     def put(self, item: tuple[Any, ...]) -> None:
         """Add a prompt."""
@@ -259,12 +261,17 @@ class PromptQueue:
 
     def wipe_queue(self) -> None:
         """Forget all."""
-        self.queue = []
+        with self.mutex:
+            self.queue = []
 
     def delete_queue_item(self, function: Callable[[Any], bool]) -> bool:
         """Forget the first that fits."""
-        for item in self.queue:
-            if function(item):
-                self.queue.remove(item)
-                return True
-        return False
+        with self.mutex:
+            for item in self.queue:
+                if function(item):
+                    if len(self.queue) == 1:
+                        self.wipe_queue()
+                    else:
+                        self.queue.remove(item)
+                    return True
+            return False
