@@ -10,7 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context, attach, detach, set_value
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import (
@@ -217,11 +219,29 @@ def lean(span: ReadableSpan) -> ReadableSpan:
     """Return ``span`` without the SDK's locks and lists, which nothing needs once it has ended.
 
     Python's garbage collection looks at each of them, on whichever thread it starts, as long as the
-    span waits. One that says how much was left out of it stays as it is: they know that.
+    span waits.
     """
-    if span.dropped_attributes or span.dropped_events or span.dropped_links:
-        return span
     return _copy(span, dict(span.attributes or {}), span.events, span.status)
+
+
+class _Copy(ReadableSpan):
+    """A span that says of its original how much was left out; the SDK's own lists know that."""
+
+    def __init__(self, dropped: tuple[int, int, int], **parts: Any) -> None:
+        super().__init__(**parts)
+        self._dropped = dropped
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self._dropped[0]
+
+    @property
+    def dropped_events(self) -> int:
+        return self._dropped[1]
+
+    @property
+    def dropped_links(self) -> int:
+        return self._dropped[2]
 
 
 def _copy(
@@ -230,7 +250,8 @@ def _copy(
     events: Sequence[Event],
     status: Status,
 ) -> ReadableSpan:
-    return ReadableSpan(
+    return _Copy(
+        (span.dropped_attributes, span.dropped_events, span.dropped_links),
         name=span.name,
         context=span.context,
         parent=span.parent,
@@ -267,7 +288,11 @@ def _clean_attributes(
 
 def _clean_event(event: Event) -> Event | None:
     attributes = _clean_attributes(event.attributes)
-    return None if attributes is None else Event(event.name, attributes, event.timestamp)
+    if attributes is None:
+        return None
+    kept = BoundedAttributes(attributes=attributes)
+    kept.dropped = event.dropped_attributes
+    return Event(event.name, kept, event.timestamp)
 
 
 def _clean_status(status: Status) -> Status:

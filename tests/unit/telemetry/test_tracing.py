@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import Link, SpanContext, StatusCode
 
 from comfyui_telemetry._losses import SPAN_EXPORT_FAILED, SPAN_QUEUE_FULL, Losses
-from comfyui_telemetry._tracing import SpanQueue
+from comfyui_telemetry._tracing import SpanQueue, redacted
 from comfyui_telemetry.testing import capture
 from tests.support.telemetry import until
+
+_LINK = Link(SpanContext(1, 2, is_remote=False))
 
 
 class _Exporter(SpanExporter):
@@ -71,6 +73,26 @@ def test_texts_of_spans_are_redacted_and_capped() -> None:
     assert "alice" not in str(dict(found.events[0].attributes or {}))
     assert found.status.description == "<email>"
     assert found.context == span.get_span_context()
+
+
+def test_a_redacted_span_tells_what_was_left_out_of_it() -> None:
+    """The counts of a span and of its events are those of the original."""
+    provider = TracerProvider(
+        shutdown_on_exit=False,
+        span_limits=SpanLimits(max_attributes=1, max_events=2, max_links=1, max_event_attributes=1),
+    )
+    span = provider.get_tracer("t").start_span(
+        "s", attributes={"a": 1, "b": "/home/alice/x"}, links=[_LINK, _LINK, _LINK]
+    )
+    for number in range(5):
+        span.add_event("e", {"n": number, "where": "/home/alice/x"})
+    span.end()
+    assert isinstance(span, ReadableSpan)
+    clean = redacted(span)
+    assert clean is not span
+    assert (clean.dropped_attributes, clean.dropped_events, clean.dropped_links) == (1, 3, 2)
+    assert [event.dropped_attributes for event in clean.events] == [1, 1]
+    assert "alice" not in clean.to_json()
 
 
 def test_spans_outlive_a_restart_of_the_agent() -> None:
